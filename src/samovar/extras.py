@@ -1,0 +1,28 @@
+"""Optional packages: import one when it is first needed, or say which line installs it."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from samovar.errors import MissingExtraError
+
+# Package → the extra of pyproject.toml that brings it.
+EXTRA_OF = {
+    "torch": "torch",
+    "accelerate": "train",
+    "datasets": "train",
+    "sklearn": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+}
+
+
+def require(package: str, feature: str) -> ModuleType:
+    """Import `package`, or raise `MissingExtraError` that names the `feature` and the install line."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package.split(".")[0]:
+            raise
+        raise MissingExtraError(feature, package, EXTRA_OF.get(package, "all")) from error
