@@ -1,1 +1,1 @@
-
+"""Architectures: one file per family — config fields, structure and weight names, nothing else."""

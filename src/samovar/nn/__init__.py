@@ -1,1 +1,1 @@
-
+"""Bricks: the maths of all architectures, each written once."""

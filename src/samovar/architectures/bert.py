@@ -1,0 +1,143 @@
+"""BERT (Devlin et al. 2019, arXiv:1810.04805): config fields, structure, weight names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from samovar.config import Config, doc
+from samovar.nn.block import stack
+from samovar.nn.embeddings import TextEmbeddings
+from samovar.nn.norm import layer_norm
+from samovar.nn.positions import LearnedPositions
+from samovar.nn.transformer import Pooler, TextTransformer
+from samovar.tasks import heads, text
+from samovar.weights.names import prefixed
+
+
+class BertConfig(Config):
+    """Sizes of a BERT; the defaults are `bert-base-uncased`."""
+
+    model_type = "bert"
+
+    vocab_size: int = doc(30522, "Number of tokens.")
+    hidden_size: int = doc(768, "Width of the residual stream.")
+    num_hidden_layers: int = doc(12, "Number of blocks.")
+    num_attention_heads: int = doc(12, "Heads per block.")
+    intermediate_size: int = doc(3072, "Width inside the MLP.")
+    hidden_act: str = doc("gelu", "Activation of the MLP.")
+    hidden_dropout_prob: float = doc(0.1, "Dropout on embeddings and residual branches.")
+    attention_probs_dropout_prob: float = doc(0.1, "Dropout on attention probabilities.")
+    max_position_embeddings: int = doc(512, "Longest sequence.")
+    type_vocab_size: int = doc(2, "Number of segments.")
+    layer_norm_eps: float = doc(1e-12, "Added to the variance in norms.")
+    pad_token_id: int | None = doc(0, "Token that fills up a batch.")
+    classifier_dropout: float | None = doc(None, "Dropout before a classifier; None: as `hidden_dropout_prob`.")
+    is_decoder: bool = doc(False, "Read only earlier tokens.")
+
+
+class BertModel(TextTransformer):
+    """BERT without a head: `last_hidden_state`, and `pooler_output` from the first token."""
+
+    config_class = BertConfig
+    prefix = "bert"
+    has_pooler = True
+    weights = {
+        "embeddings.word_embeddings": "embeddings.word",
+        "embeddings.position_embeddings": "embeddings.position",
+        "embeddings.token_type_embeddings": "embeddings.token_type",
+        "embeddings.LayerNorm": "embeddings.norm",
+        "embeddings.position_ids": None,
+        "encoder.layer.{i}.attention.self.query": "layers.{i}.self_attn.q_proj",
+        "encoder.layer.{i}.attention.self.key": "layers.{i}.self_attn.k_proj",
+        "encoder.layer.{i}.attention.self.value": "layers.{i}.self_attn.v_proj",
+        "encoder.layer.{i}.attention.output.dense": "layers.{i}.self_attn.o_proj",
+        "encoder.layer.{i}.attention.output.LayerNorm": "layers.{i}.self_attn_norm",
+        "encoder.layer.{i}.intermediate.dense": "layers.{i}.mlp.up_proj",
+        "encoder.layer.{i}.output.dense": "layers.{i}.mlp.down_proj",
+        "encoder.layer.{i}.output.LayerNorm": "layers.{i}.mlp_norm",
+    }
+
+    def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
+        super().__init__(config)
+        hidden, norm, drop = config.hidden_size, layer_norm(config.layer_norm_eps), config.hidden_dropout_prob
+        self.causal = config.is_decoder
+        self.embeddings = TextEmbeddings(
+            config.vocab_size,
+            hidden,
+            positions=self.positions(config),
+            types=config.type_vocab_size,
+            norm=norm,
+            dropout=drop,
+            padding_idx=config.pad_token_id,
+        )
+        self.layers = stack(
+            config.num_hidden_layers,
+            hidden,
+            config.num_attention_heads,
+            config.intermediate_size,
+            config.hidden_act,
+            norm,
+            order="post",
+            dropout=drop,
+            attention_dropout=config.attention_probs_dropout_prob,
+            causal=self.causal,
+        )
+        self.pooler = Pooler(hidden) if add_pooling_layer else None
+
+    def positions(self, config: BertConfig) -> LearnedPositions:
+        """The position scheme, in which BERT's relatives differ."""
+        return LearnedPositions(config.max_position_embeddings, config.hidden_size)
+
+
+LM_WEIGHTS = {
+    "cls.predictions.transform.dense": "dense",
+    "cls.predictions.transform.LayerNorm": "norm",
+    "cls.predictions.decoder.weight": "decoder.weight",
+    "cls.predictions.decoder.bias": None,
+    "cls.predictions.bias": "decoder.bias",
+}
+PAIR_WEIGHTS = {"cls.seq_relationship": "classifier"}
+
+
+class BertForSequenceClassification(text.SequenceClassification, backbone=BertModel, head=heads.PooledClassifier):
+    """BERT with a linear layer over the pooled first token."""
+
+
+class BertForTokenClassification(text.TokenClassification, backbone=BertModel, head=heads.TokenClassifier):
+    """BERT with a linear layer over every token."""
+
+
+class BertForQuestionAnswering(
+    text.QuestionAnswering, backbone=BertModel, head=heads.SpanClassifier, weights={"qa_outputs": "classifier"}
+):
+    """BERT that marks the start and the end of an answer."""
+
+
+class BertForMultipleChoice(text.MultipleChoice, backbone=BertModel, head=partial(heads.PooledClassifier, labels=1)):
+    """BERT that scores each of several continuations."""
+
+
+class BertForMaskedLM(text.MaskedLM, backbone=BertModel, head=heads.MaskedLMHead, weights=LM_WEIGHTS):
+    """BERT that fills masks."""
+
+
+class BertLMHeadModel(text.CausalLM, backbone=BertModel, head=heads.MaskedLMHead, weights=LM_WEIGHTS):
+    """BERT that predicts the next token; `is_decoder=True` makes it read only earlier ones."""
+
+
+class BertForNextSentencePrediction(
+    text.NextSentencePrediction,
+    backbone=BertModel,
+    head=heads.PairHead,
+    weights=PAIR_WEIGHTS,
+):
+    """BERT that says whether the second text follows the first."""
+
+
+class BertForPreTraining(
+    text.PreTraining,
+    backbone=BertModel,
+    head=heads.PreTrainingHead,
+    weights=prefixed(LM_WEIGHTS, "", "lm") | prefixed(PAIR_WEIGHTS, "", "pair"),
+):
+    """BERT with both heads that it was first trained with."""

@@ -1,0 +1,164 @@
+"""Auto classes: the architecture comes from the checkpoint, the class from the architecture and the task.
+
+This module imports no torch: a class is looked up when a model is loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from samovar.config import CONFIG_FILE, Config, parse_config, read_config, source_options
+from samovar.errors import TaskError
+from samovar.registry import backbone_class, model_type_of, register
+
+if TYPE_CHECKING:
+    from samovar.model import Model
+    from samovar.text.tokenizer import Tokenizer
+    from samovar.vision.processor import ImageProcessor
+
+
+class AutoConfig:
+    """The configuration class that a `config.json` names."""
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Config:
+        """Read the `config.json` of a folder or repository; unknown keyword arguments override its values."""
+        values, overrides = read_config(name_or_path, **kwargs)
+        unused = overrides.pop("return_unused_kwargs", False)
+        config = backbone_class(model_type_of(values, str(name_or_path))).config_class.from_dict(values, **overrides)
+        return (config, {}) if unused else config  # type: ignore[return-value]
+
+    @classmethod
+    def for_model(cls, model_type: str, **values: Any) -> Config:
+        """A new configuration of this `model_type`."""
+        return backbone_class(model_type).config_class(**values)
+
+    @staticmethod
+    def register(model_type: str, backbone: Any) -> None:
+        """Add an architecture by its backbone class."""
+        register(model_type, backbone)
+
+
+class AutoModel:
+    """The bare backbone of whatever architecture a checkpoint has."""
+
+    tasks: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        raise TypeError(f"{type(self).__name__} is not constructed: use from_pretrained or from_config.")
+
+    @classmethod
+    def class_for(cls, model_type: str) -> type[Model]:
+        """The class for this architecture. Raises `TaskError` with the tasks that it does have."""
+        backbone = backbone_class(model_type)
+        if not cls.tasks:
+            return backbone
+        for task in cls.tasks:
+            if task in backbone.tasks:
+                return backbone.tasks[task]
+        raise TaskError(
+            f"{model_type!r} has no model for {cls.tasks[0]}.",
+            f"It can do: {', '.join(sorted(backbone.tasks)) or 'features only (AutoModel)'}.",
+        )
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, *, config: Config | None = None, **kwargs: Any) -> Any:
+        """Load a model; the options are those of `Model.from_pretrained`."""
+        if config is None:
+            from samovar.hub.source import Source
+
+            options = source_options(dict(kwargs))
+            path = Source(name_or_path, **options).require(CONFIG_FILE, why="It names the architecture and its sizes.")
+            model_type = model_type_of(parse_config(path), str(name_or_path))
+        else:
+            model_type = config.model_type
+        return cls.class_for(model_type).from_pretrained(name_or_path, config=config, **kwargs)
+
+    @classmethod
+    def from_config(cls, config: Config, **kwargs: Any) -> Any:
+        """A model of this configuration with new weights; `dtype` and `attn_implementation` as for loading."""
+        model = cls.class_for(config.model_type)(config)
+        if kwargs.get("attn_implementation"):
+            model.set_attn_implementation(kwargs["attn_implementation"])
+        return model.to(kwargs["dtype"]) if kwargs.get("dtype") is not None else model
+
+
+class AutoModelForSequenceClassification(AutoModel):
+    """Labels for a whole text."""
+
+    tasks = ("sequence-classification",)
+
+
+class AutoModelForTokenClassification(AutoModel):
+    """A label for each token."""
+
+    tasks = ("token-classification",)
+
+
+class AutoModelForQuestionAnswering(AutoModel):
+    """Where in a text an answer stands."""
+
+    tasks = ("question-answering",)
+
+
+class AutoModelForMaskedLM(AutoModel):
+    """The words behind masks."""
+
+    tasks = ("masked-lm",)
+
+
+class AutoModelForMultipleChoice(AutoModel):
+    """The best of several continuations."""
+
+    tasks = ("multiple-choice",)
+
+
+class AutoModelForNextSentencePrediction(AutoModel):
+    """Does the second text follow the first?"""
+
+    tasks = ("next-sentence-prediction",)
+
+
+class AutoModelForPreTraining(AutoModel):
+    """The heads that an architecture is first trained with."""
+
+    tasks = ("pretraining", "masked-lm", "causal-lm")
+
+
+class AutoModelForCausalLM(AutoModel):
+    """The next token."""
+
+    tasks = ("causal-lm",)
+
+
+class AutoModelForImageClassification(AutoModel):
+    """Labels for an image."""
+
+    tasks = ("image-classification",)
+
+
+class AutoTokenizer:
+    """The tokenizer of a checkpoint."""
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Tokenizer:
+        """Load a tokenizer from a folder, the cache or the endpoint. Raises `TokenizerError`."""
+        from samovar.text.load import load_tokenizer
+
+        kwargs.pop("use_fast", None)  # There is one kind, and it is the fast one.
+        kwargs.pop("trust_remote_code", None)
+        return load_tokenizer(name_or_path, **kwargs)
+
+
+class AutoImageProcessor:
+    """The image processor of a checkpoint."""
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> ImageProcessor:
+        """Load an image processor from a folder, the cache or the endpoint."""
+        from samovar.vision.load import load_image_processor
+
+        kwargs.pop("use_fast", None)
+        kwargs.pop("trust_remote_code", None)
+        return load_image_processor(name_or_path, **kwargs)

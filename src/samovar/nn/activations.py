@@ -1,0 +1,70 @@
+"""Activation functions under the names that `config.json` files use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from samovar.errors import ConfigError, did_you_mean
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by its tanh approximation (Hendrycks & Gimpel 2016, section 2)."""
+    return F.gelu(x, approximate="tanh")
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """GELU approximated by a scaled sigmoid (Hendrycks & Gimpel 2016, section 2)."""
+    return x * (1.702 * x).sigmoid()
+
+
+def gelu_clipped(x: Tensor) -> Tensor:
+    """GELU limited to [-10, 10], for integer quantisation (Wu et al. 2020)."""
+    return F.gelu(x).clamp(-10, 10)
+
+
+def mish(x: Tensor) -> Tensor:
+    """Mish (Misra 2019)."""
+    return F.mish(x)
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """ReLU squared (So et al. 2021)."""
+    return F.relu(x).square()
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": F.gelu,
+    "gelu_python": F.gelu,
+    "gelu_new": gelu_tanh,
+    "gelu_fast": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+    "gelu_accurate": gelu_tanh,
+    "quick_gelu": quick_gelu,
+    "gelu_10": gelu_clipped,
+    "relu": F.relu,
+    "relu2": squared_relu,
+    "relu6": F.relu6,
+    "silu": F.silu,
+    "swish": F.silu,
+    "mish": mish,
+    "tanh": lambda x: x.tanh(),
+    "sigmoid": lambda x: x.sigmoid(),
+    "leaky_relu": F.leaky_relu,
+    "linear": lambda x: x,
+}
+
+
+def activation(name: str | Activation) -> Activation:
+    """The function of this name; a function is returned as it is. Raises `ConfigError` for unknown names."""
+    if not isinstance(name, str):
+        return name
+    if name not in ACTIVATIONS:
+        raise ConfigError(
+            f"Unknown activation {name!r}.", did_you_mean(name, ACTIVATIONS) or f"Known: {sorted(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[name]

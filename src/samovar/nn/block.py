@@ -1,0 +1,129 @@
+"""The transformer block: attention and MLP, each with a residual, in post- or pre-norm order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from samovar.nn.attention import Attention
+from samovar.nn.mlp import MLP
+from samovar.nn.norm import NormFactory
+
+
+class LayerScale(nn.Module):
+    """One learned factor per channel (Touvron et al. 2021, CaiT)."""
+
+    def __init__(self, size: int, value: float) -> None:
+        super().__init__()
+        self.value = value
+        self.weight = nn.Parameter(torch.full((size,), value))
+
+    def initialise(self, name: str, tensor: Tensor) -> None:
+        nn.init.constant_(tensor, self.value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, drops a residual branch for whole samples (Huang et al. 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        return x * x.new_empty(shape).bernoulli_(keep) / keep
+
+
+class Block(nn.Module):
+    """Attention, then MLP.
+
+    ::
+
+        post:  x ─┬─ self_attn ─ drop ─ + ─ self_attn_norm ─┬─ mlp ─ drop ─ + ─ mlp_norm ─▶
+                  └─────────────────────┘                   └───────────────┘
+        pre:   x ─┬─ self_attn_norm ─ self_attn ─ drop ─ scale ─ + ─┬─ mlp_norm ─ mlp ─ drop ─ scale ─ + ─▶
+                  └──────────────────────────────────────────────┘  └───────────────────────────────────┘
+
+    `layer_scale` is the initial factor of both branches (None: no such layer), `drop_path` the rate of stochastic
+    depth; no known post-norm checkpoint has either, so they are built for the pre-norm order alone.
+    """
+
+    def __init__(
+        self,
+        hidden: int,
+        attention: Attention,
+        mlp: nn.Module,
+        norm: NormFactory,
+        *,
+        order: Literal["post", "pre"],
+        dropout: float = 0.0,
+        layer_scale: float | None = None,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.self_attn = attention
+        self.mlp = mlp
+        self.self_attn_norm = norm(hidden)
+        self.mlp_norm = norm(hidden)
+        self.pre = order == "pre"
+        self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
+        self.self_attn_scale = nn.Identity() if layer_scale is None else LayerScale(hidden, layer_scale)
+        self.mlp_scale = nn.Identity() if layer_scale is None else LayerScale(hidden, layer_scale)
+
+    def forward(
+        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """`x` (batch, sequence, hidden) → the same shape, and the attention probabilities when asked for."""
+        if self.pre:
+            mixed, weights = self.self_attn(self.self_attn_norm(x), bias, probabilities)
+            x = x + self.drop_path(self.self_attn_scale(self.dropout(mixed)))
+            return x + self.drop_path(self.mlp_scale(self.dropout(self.mlp(self.mlp_norm(x))))), weights
+        mixed, weights = self.self_attn(x, bias, probabilities)
+        x = self.self_attn_norm(x + self.dropout(mixed))
+        return self.mlp_norm(x + self.dropout(self.mlp(x))), weights
+
+
+def stack(
+    count: int,
+    hidden: int,
+    heads: int,
+    intermediate: int,
+    act: str,
+    norm: NormFactory,
+    *,
+    order: Literal["post", "pre"],
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    causal: bool = False,
+    qkv_bias: bool = True,
+    layer_scale: float | None = None,
+    drop_path: float = 0.0,
+    mlp: Callable[[], nn.Module] | None = None,
+) -> nn.ModuleList:
+    """`count` blocks alike, of plain self-attention and an MLP (or what `mlp` makes in its place).
+
+    The rate of stochastic depth rises linearly from 0 at the first block to `drop_path` at the last.
+    """
+    return nn.ModuleList(
+        Block(
+            hidden,
+            Attention(hidden, heads, bias=qkv_bias, dropout=attention_dropout, causal=causal),
+            MLP(hidden, intermediate, act) if mlp is None else mlp(),
+            norm,
+            order=order,
+            dropout=dropout,
+            layer_scale=layer_scale,
+            drop_path=drop_path * index / max(count - 1, 1),
+        )
+        for index in range(count)
+    )

@@ -1,0 +1,26 @@
+"""Masks: from which positions may be read, as numbers that are added to attention scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def attention_bias(mask: Tensor | None, dtype: torch.dtype, causal: bool = False) -> Tensor | None:
+    """What to add to attention scores: 0 where reading is allowed, the most negative finite number elsewhere.
+
+    `mask` (batch, keys), (batch, queries, keys) or (batch, heads, queries, keys): non-zero where reading is allowed.
+    Without a mask there is nothing to add: causal attention functions know the order by themselves. A finite number
+    and not -inf, so that a row without any allowed position stays a number.
+    """
+    if mask is None:
+        return None
+    if mask.ndim == 4 and mask.is_floating_point():
+        return mask.to(dtype)
+    lowest = torch.finfo(dtype).min
+    mask = mask.bool()
+    mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None] if mask.ndim == 3 else mask
+    if causal:
+        length = mask.shape[-1]
+        mask = mask & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+    return torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, lowest)

@@ -1,0 +1,156 @@
+"""Transformer backbones: the walk from inputs through blocks to the last hidden state, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import torch
+import torch.utils.checkpoint
+from torch import Tensor, nn
+
+from samovar.config import Config
+from samovar.errors import InputError
+from samovar.model import Model
+from samovar.nn.embeddings import TextEmbeddings
+from samovar.nn.masks import attention_bias
+from samovar.nn.positions import RelativeBias
+from samovar.tasks.outputs import BaseModelOutput
+
+
+class Pooler(nn.Module):
+    """The first token's state through a dense layer and tanh (Devlin et al. 2019)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """(batch, sequence, hidden) → (batch, hidden)."""
+        return self.dense(hidden_states[:, 0]).tanh()
+
+
+class Backbone(Model):
+    """Base of all backbones; knows what every one of them does alike."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.tasks = {}
+
+    has_pooler: ClassVar[bool] = False
+    # Task → the named class for it; filled as the classes are declared.
+    tasks: ClassVar[dict[str, type[Model]]] = {}
+
+    @classmethod
+    def for_head(cls, config: Config, pooled: bool) -> Backbone:
+        """This backbone inside a model with a head; without its pooler when the head does not read it."""
+        return cls(config, add_pooling_layer=pooled) if cls.has_pooler else cls(config)  # type: ignore[call-arg]
+
+    def switches(
+        self, output_attentions: bool | None, output_hidden_states: bool | None, return_dict: bool | None
+    ) -> tuple[bool, bool, bool]:
+        """The caller's choice, or the configuration's where the caller made none."""
+        config = self.config
+        return (
+            config.output_attentions if output_attentions is None else output_attentions,
+            config.output_hidden_states if output_hidden_states is None else output_hidden_states,
+            config.return_dict if return_dict is None else return_dict,
+        )
+
+    def run_blocks(
+        self, blocks: Iterable[nn.Module], x: Tensor, bias: Tensor | None, attentions: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The states before the first block and after each one, and the attention probabilities if asked for."""
+        states, weights = [x], []
+        for block in blocks:
+            if self.gradient_checkpointing and self.training:
+                x, probabilities = torch.utils.checkpoint.checkpoint(block, x, bias, attentions, use_reentrant=False)
+            else:
+                x, probabilities = block(x, bias, attentions)
+            states.append(x)
+            if probabilities is not None:
+                weights.append(probabilities)
+        return states, weights
+
+
+class TextTransformer(Backbone):
+    """Text in, one vector per token out.
+
+    A subclass sets `embeddings` and `layers` (modules that map `(x, bias, probabilities)` to `(x, probabilities)`),
+    and where it has them `norm` (after the last block), `pooler` and `relative_bias`; `causal` says that tokens read
+    only earlier ones.
+    """
+
+    embeddings: TextEmbeddings
+    layers: Iterable[nn.Module]
+    causal = False
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.norm: nn.Module | None = None
+        self.pooler: nn.Module | None = None
+        self.relative_bias: RelativeBias | None = None
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embedding (vocabulary, hidden)."""
+        return self.embeddings.word
+
+    def set_input_embeddings(self, embedding: nn.Embedding) -> None:
+        """Replace the word embedding."""
+        self.embeddings.word = embedding
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None) -> nn.Embedding:
+        """Grow or cut the vocabulary; new rows start at the mean of the old ones (Hewitt 2021)."""
+        old = self.embeddings.word
+        if new_num_tokens is None or new_num_tokens == old.num_embeddings:
+            return old
+        if new_num_tokens < 1:
+            raise InputError(f"A vocabulary of {new_num_tokens} tokens was asked for.", "Give len(tokenizer).")
+        self.embeddings.word = nn.Embedding(new_num_tokens, old.embedding_dim, old.padding_idx).to(old.weight)
+        self.embeddings.word.weight = resized(old.weight, new_num_tokens)
+        self.config.vocab_size = new_num_tokens
+        return self.embeddings.word
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple[Any, ...]:
+        """Ids (batch, sequence) → `last_hidden_state` (batch, sequence, hidden).
+
+        `attention_mask` is 1 where a token is real; without it all are. Raises `InputError` unless exactly one of
+        `input_ids` and `inputs_embeds` is given.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise InputError("Exactly one of input_ids and inputs_embeds is needed.", "Give the tokenizer's output.")
+        attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
+        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
+        bias = attention_bias(attention_mask, x.dtype, self.causal)
+        if self.relative_bias is not None:
+            distances = self.relative_bias(x.shape[1], x.device).to(x.dtype)
+            bias = distances if bias is None else bias + distances
+        states, weights = self.run_blocks(self.layers, x, bias, attentions)
+        if self.norm is not None:
+            states[-1] = self.norm(states[-1])
+        output = BaseModelOutput(
+            last_hidden_state=states[-1],
+            pooler_output=None if self.pooler is None else self.pooler(states[-1]),
+            hidden_states=tuple(states) if all_states else None,
+            attentions=tuple(weights) if attentions else None,
+        )
+        return output if as_dict else output.to_tuple()
+
+
+def resized(rows: Tensor, count: int) -> nn.Parameter:
+    """The first `count` rows, or all of them followed by rows equal to their mean."""
+    with torch.no_grad():
+        if count <= rows.shape[0]:
+            return nn.Parameter(rows[:count].clone())
+        mean = rows.float().mean(0, keepdim=True).to(rows.dtype)
+        return nn.Parameter(torch.cat([rows, mean.expand(count - rows.shape[0], *rows.shape[1:])]))

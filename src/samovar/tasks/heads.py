@@ -1,0 +1,184 @@
+"""Heads: what stands on a backbone for a task. Each takes the configuration and maps a backbone's output to logits.
+
+`pooled` says that a head reads `pooler_output`, so that the backbone is built with its pooler. The last linear layer
+of a classifier is always called `classifier`: its number of rows is the number of labels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from samovar.config import Config
+from samovar.errors import InputError
+from samovar.nn.activations import Activation, activation
+from samovar.nn.norm import NormFactory, layer_norm
+from samovar.tasks.outputs import BaseModelOutput
+
+
+def head_dropout(config: Config) -> float:
+    """The first of the usual keys that is set."""
+    for name in ("classifier_dropout", "classifier_dropout_prob", "hidden_dropout_prob"):
+        value = getattr(config, name, None)
+        if value is not None:
+            return value
+    return 0.0
+
+
+class Head(nn.Module):
+    """Base of heads: `forward(output, input_ids) -> logits`."""
+
+    pooled: ClassVar[bool] = False
+
+
+class PooledClassifier(Head):
+    """`pooler_output` → dropout → linear."""
+
+    pooled = True
+
+    def __init__(self, config: Config, labels: int | None = None) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(head_dropout(config))
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.classifier(self.dropout(output.pooler_output))
+
+
+class FirstTokenClassifier(Head):
+    """First token's state → dropout → dense → activation → dropout → linear."""
+
+    def __init__(self, config: Config, labels: int | None = None, act: str | Activation = "tanh") -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.act = activation(act)
+        self.dropout = nn.Dropout(head_dropout(config))
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        first = self.dropout(output.last_hidden_state[:, 0])
+        return self.classifier(self.dropout(self.act(self.dense(first))))
+
+
+class LastTokenClassifier(Head):
+    """The state of the last token that is not padding → linear without bias; for models that read left to right."""
+
+    def __init__(self, config: Config, labels: int | None = None) -> None:
+        super().__init__()
+        self.pad_token_id = config.pad_token_id
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels, bias=False)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        states = output.last_hidden_state
+        if self.pad_token_id is None or input_ids is None:
+            if states.shape[0] > 1 and not torch.compiler.is_compiling():
+                raise InputError(
+                    f"{states.shape[0]} sequences were given to a model without a padding token: "
+                    "where each one ends is unknown.",
+                    "Set `model.config.pad_token_id` (and `tokenizer.pad_token`), or give one sequence at a time.",
+                )
+            return self.classifier(states[:, -1])
+        positions = torch.arange(states.shape[1], device=states.device)
+        last = (positions * (input_ids != self.pad_token_id)).amax(-1)
+        return self.classifier(states[torch.arange(states.shape[0], device=states.device), last])
+
+
+class TokenClassifier(Head):
+    """Every token's state → dropout → linear."""
+
+    def __init__(self, config: Config, labels: int | None = None, dropout: float | None = None) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(head_dropout(config) if dropout is None else dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.classifier(self.dropout(output.last_hidden_state))
+
+
+class SpanClassifier(Head):
+    """Every token's state → two scores: start and end of an answer (Devlin et al. 2019, section 4.2)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.classifier(output.last_hidden_state)
+
+
+class MaskedLMHead(Head):
+    """Dense → activation → norm → `decoder`, a projection to the vocabulary that is tied to the word embedding.
+
+    `size` is the width after the dense layer: the word embedding's.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        act: str | Activation | None = None,
+        norm: NormFactory | None = None,
+        size: int | None = None,
+    ) -> None:
+        super().__init__()
+        size = size or config.hidden_size
+        self.dense = nn.Linear(config.hidden_size, size)
+        self.act = activation(config.hidden_act if act is None else act)
+        self.norm = (norm or layer_norm(config.layer_norm_eps))(size)
+        self.decoder = nn.Linear(size, config.vocab_size)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.decoder(self.norm(self.act(self.dense(output.last_hidden_state))))
+
+
+class LMHead(Head):
+    """A projection to the vocabulary without bias, tied to the word embedding."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.decoder(output.last_hidden_state)
+
+
+class PairHead(Head):
+    """`pooler_output` → linear to two classes: does the second text follow, or are the two in order?"""
+
+    pooled = True
+
+    def __init__(self, config: Config, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.classifier(self.dropout(output.pooler_output))
+
+
+class PreTrainingHead(Head):
+    """A masked-language head (`lm`) and a head on the pair of texts (`pair`), side by side."""
+
+    pooled = True
+
+    def __init__(self, config: Config, lm: Head | None = None, pair: Head | None = None) -> None:
+        super().__init__()
+        self.lm = lm or MaskedLMHead(config)
+        self.pair = pair or PairHead(config)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.lm(output), self.pair(output)
+
+
+class ImageClassifier(Head):
+    """A pooled image → linear; `read` says which part of the output is classified."""
+
+    def __init__(self, config: Config, features: int, read: Any, labels: int | None = None) -> None:
+        super().__init__()
+        self.read = read
+        count = config.num_labels if labels is None else labels
+        self.classifier = nn.Linear(features, count) if count > 0 else nn.Identity()
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.classifier(self.read(output))

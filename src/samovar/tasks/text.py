@@ -1,0 +1,198 @@
+"""Text tasks: inputs, logits and loss of each, for any text backbone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from samovar.tasks import outputs
+from samovar.tasks.base import TaskModel
+from samovar.tasks.losses import IGNORED, classification_loss, next_token_loss, span_loss, token_loss
+
+
+class TextTask(TaskModel):
+    """One head, one kind of logits, one loss over `labels`."""
+
+    output_class: type[outputs.TaskOutput] = outputs.TaskOutput
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Mean loss of these logits against these labels."""
+        return token_loss(logits, labels)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Ids (batch, sequence) → logits, and the loss when `labels` are given."""
+        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
+        out = self.backbone(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, *switches, return_dict=True
+        )
+        logits = self.head(out, input_ids)
+        loss = None if labels is None else self.loss(logits, labels, attention_mask)
+        return self.finish(self.output_class, loss, out, as_dict, logits=logits)
+
+
+class SequenceClassification(TextTask):
+    """One label, several or a number per text; `labels` (batch) or (batch, labels)."""
+
+    task = "sequence-classification"
+    output_class = outputs.SequenceClassifierOutput
+    label_parameter = "head.classifier.weight"
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """By `config.problem_type`, or by the labels' own type."""
+        return classification_loss(self.config, logits, labels)
+
+
+class TokenClassification(TextTask):
+    """One label per token; `labels` (batch, sequence), -100 where there is none."""
+
+    task = "token-classification"
+    output_class = outputs.TokenClassifierOutput
+    label_parameter = "head.classifier.weight"
+
+
+class MaskedLM(TextTask):
+    """The hidden word behind each mask; `labels` (batch, sequence), -100 where nothing is hidden."""
+
+    task = "masked-lm"
+    output_class = outputs.MaskedLMOutput
+
+
+class CausalLM(TextTask):
+    """The next token at each position; `labels` (batch, sequence) are the inputs themselves, shifted inside."""
+
+    task = "causal-lm"
+    output_class = outputs.CausalLMOutput
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Each position against the token after it."""
+        return next_token_loss(logits, labels)
+
+
+class ReplacedTokenDetection(TextTask):
+    """Which tokens were replaced; `labels` (batch, sequence) of 0 and 1 (Clark et al. 2020)."""
+
+    task = "pretraining"
+    output_class = outputs.TokenClassifierOutput
+
+    def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Binary cross-entropy over real tokens."""
+        counted = labels != IGNORED
+        if attention_mask is not None:
+            counted = counted & attention_mask.bool()
+        losses = binary_cross_entropy_with_logits(logits, labels.clamp(min=0).to(logits.dtype), reduction="none")
+        return (losses * counted).sum() / counted.sum()
+
+
+class MultipleChoice(TaskModel):
+    """The best of several continuations; every input is (batch, choices, sequence), `labels` (batch)."""
+
+    task = "multiple-choice"
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Scores (batch, choices), and the loss when `labels` are given."""
+        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        flat = [None if tensor is None else tensor.flatten(0, 1) for tensor in given]
+        out = self.backbone(*flat, *switches, return_dict=True)
+        choices = next(tensor.shape[1] for tensor in given if tensor is not None)
+        logits = self.head(out, flat[0]).view(-1, choices)
+        loss = None if labels is None else token_loss(logits, labels)
+        return self.finish(outputs.MultipleChoiceModelOutput, loss, out, as_dict, logits=logits)
+
+
+class QuestionAnswering(TaskModel):
+    """Where the answer starts and ends; `start_positions` and `end_positions` (batch)."""
+
+    task = "question-answering"
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """`start_logits` and `end_logits` (batch, sequence), and the loss when both positions are given."""
+        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
+        out = self.backbone(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, *switches, return_dict=True
+        )
+        start, end = self.head(out, input_ids).unbind(-1)
+        both = start_positions is not None and end_positions is not None
+        loss = span_loss(start, end, start_positions, end_positions) if both else None  # type: ignore[arg-type]
+        return self.finish(outputs.QuestionAnsweringModelOutput, loss, out, as_dict, start_logits=start, end_logits=end)
+
+
+class NextSentencePrediction(TextTask):
+    """Does the second text follow the first? `labels` (batch): 0 yes, 1 no."""
+
+    task = "next-sentence-prediction"
+    output_class = outputs.NextSentencePredictorOutput
+
+
+class PreTraining(TaskModel):
+    """Masked words and a judgement on the pair of texts, trained together.
+
+    `pair_logits` and `pair_labels` are what the architecture calls the second objective.
+    """
+
+    task = "pretraining"
+    pair_logits = "seq_relationship_logits"
+    pair_labels = "next_sentence_label"
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
+        sentence_order_label: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """`prediction_logits` (batch, sequence, vocabulary), the pair's logits (batch, 2), the sum of both losses."""
+        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
+        out = self.backbone(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, *switches, return_dict=True
+        )
+        words, pair = self.head(out, input_ids)
+        second = next_sentence_label if self.pair_labels == "next_sentence_label" else sentence_order_label
+        loss = None
+        if labels is not None and second is not None:
+            loss = token_loss(words, labels) + token_loss(pair, second)
+        logits = {"prediction_logits": words, self.pair_logits: pair}
+        return self.finish(outputs.PreTrainingOutput, loss, out, as_dict, **logits)

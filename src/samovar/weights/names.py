@@ -1,0 +1,186 @@
+"""The table of weight names: checkpoint name ↔ our name, matched on whole dotted segments, in both directions.
+
+A table maps a checkpoint prefix to ours; what follows the prefix (`weight`, `bias`) is kept. `{i}` stands for one
+numeric segment and carries over by its letter. The longest matching prefix wins; a name that no entry matches is the
+same on both sides. A target may be an operation (`Split`, `Transpose`), whose inverse is used on the way back, and
+`None` marks what a checkpoint may hold and a model does not need, such as buffers of old versions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from samovar.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """The same weight with rows and columns exchanged; vectors pass as they are."""
+
+    target: str
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def load(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        return (tensor.t() if tensor.ndim == 2 else tensor,)
+
+    def save(self, parts: Sequence[Tensor]) -> Tensor:
+        return parts[0].t() if parts[0].ndim == 2 else parts[0]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One checkpoint tensor that holds several of ours, equal in size, along the output dimension.
+
+    `transposed` says that the checkpoint stores matrices as (input, output).
+    """
+
+    targets: tuple[str, ...]
+    transposed: bool = False
+
+    def load(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        if self.transposed and tensor.ndim == 2:
+            tensor = tensor.t()
+        return tuple(tensor.chunk(len(self.targets), dim=0))
+
+    def save(self, parts: Sequence[Tensor]) -> Tensor:
+        joined = torch.cat(list(parts), dim=0)
+        return joined.t() if self.transposed and joined.ndim == 2 else joined
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same numbers in another shape: `checkpoint` and `ours` may hold one -1 each, as in `Tensor.reshape`."""
+
+    target: str
+    checkpoint: tuple[int, ...]
+    ours: tuple[int, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def load(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        return (tensor.reshape(self.ours),)
+
+    def save(self, parts: Sequence[Tensor]) -> Tensor:
+        return parts[0].reshape(self.checkpoint)
+
+
+Operation = Transpose | Split | Reshape
+Table = Mapping[str, str | Operation | None]
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def targets_of(target: str | Operation | None) -> tuple[str, ...]:
+    """Our names in a table entry."""
+    if target is None:
+        return ()
+    return (target,) if isinstance(target, str) else target.targets
+
+
+class Pattern:
+    """A dotted prefix in which `{i}` stands for one numeric segment."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        if not text:
+            # The empty prefix stands before every name.
+            self.regex = re.compile(r"(?P<rest>.+)$")
+            self.rank = (0, 0)
+            return
+        parts = [PLACEHOLDER.sub(r"(?P<\1>\\d+)", re.escape(part).replace(r"\{", "{").replace(r"\}", "}"))
+                 for part in text.split(".")]  # fmt: skip
+        self.regex = re.compile(r"\.".join(parts) + r"(?P<rest>(\..*)?)$")
+        # More segments first, then more literal ones: `layer.0` beats `layer.{i}`.
+        self.rank = (len(parts), -len(PLACEHOLDER.findall(text)))
+
+    def match(self, name: str) -> tuple[dict[str, str], str] | None:
+        found = self.regex.match(name)
+        if found is None:
+            return None
+        groups = found.groupdict()
+        return groups, groups.pop("rest")
+
+
+def join(prefix: str, rest: str) -> str:
+    """The two with exactly one dot between them, or one of them alone."""
+    return ".".join(part for part in (prefix, rest.removeprefix(".")) if part)
+
+
+def fill(text: str, indices: Mapping[str, str]) -> str:
+    """`text` with its placeholders replaced."""
+    return PLACEHOLDER.sub(lambda found: indices[found.group(1)], text)
+
+
+class NameTable:
+    """A table compiled for both directions.
+
+    Raises `ConfigError` when two entries claim the same target, which would make the way back ambiguous.
+    """
+
+    def __init__(self, table: Table) -> None:
+        entries = [(Pattern(source), target) for source, target in table.items()]
+        self.forward = sorted(entries, key=lambda entry: entry[0].rank, reverse=True)
+        backward = [(Pattern(ours), source.text, target) for source, target in entries for ours in targets_of(target)]
+        seen: dict[str, str] = {}
+        for ours, source_text, _ in backward:
+            if seen.setdefault(ours.text, source_text) != source_text:
+                raise ConfigError(
+                    f"Two checkpoint names, {seen[ours.text]!r} and {source_text!r}, lead to {ours.text!r}.",
+                    "Keep the name that is written back and map the other to None or to `tied`.",
+                )
+        self.backward = sorted(backward, key=lambda entry: entry[0].rank, reverse=True)
+
+    def to_ours(self, name: str) -> tuple[tuple[str, ...], Operation | None]:
+        """Our names for a checkpoint name, and the operation between them; no names: not needed."""
+        for pattern, target in self.forward:
+            found = pattern.match(name)
+            if found:
+                indices, rest = found
+                names = tuple(join(fill(ours, indices), rest) for ours in targets_of(target))
+                return names, None if isinstance(target, str | None) else target
+        return (name,), None
+
+    def to_checkpoint(self, name: str) -> tuple[str, tuple[str, ...], Operation | None]:
+        """The checkpoint name of one of our names, all of our names that it holds, and the operation."""
+        for pattern, source, target in self.backward:
+            found = pattern.match(name)
+            if found:
+                indices, rest = found
+                operation = None if isinstance(target, str | None) else target
+                names = tuple(join(fill(ours, indices), rest) for ours in targets_of(target))
+                return join(fill(source, indices), rest), names, operation
+        return name, (name,), None
+
+    def gather(self, names: Iterable[str]) -> dict[str, tuple[tuple[str, ...], Operation | None]]:
+        """For saving: checkpoint name → (our names it is made of, operation), in the order of `names`."""
+        plan: dict[str, tuple[tuple[str, ...], Operation | None]] = {}
+        for name in names:
+            source, ours, operation = self.to_checkpoint(name)
+            plan[source] = (ours, operation)
+        return plan
+
+
+def prefixed(table: Table, theirs: str, ours: str) -> dict[str, str | Operation | None]:
+    """The table with a prefix on either side, for a backbone that stands inside a model with a head."""
+
+    def move(target: str | Operation | None) -> str | Operation | None:
+        if target is None:
+            return None
+        if isinstance(target, str):
+            return join(ours, target)
+        if isinstance(target, Split):
+            return Split(tuple(join(ours, name) for name in target.targets), target.transposed)
+        if isinstance(target, Transpose):
+            return Transpose(join(ours, target.target))
+        return Reshape(join(ours, target.target), target.checkpoint, target.ours)
+
+    return {join(theirs, source): move(target) for source, target in table.items()}
