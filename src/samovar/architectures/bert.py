@@ -9,7 +9,7 @@ from samovar.nn.block import stack
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.norm import layer_norm
 from samovar.nn.positions import LearnedPositions
-from samovar.nn.transformer import Pooler, TextTransformer
+from samovar.nn.transformer import Pooler, TextTransformer, refuse_cross_attention
 from samovar.tasks import heads, text
 from samovar.weights.names import prefixed
 
@@ -18,6 +18,7 @@ class BertConfig(Config):
     """Sizes of a BERT; the defaults are `bert-base-uncased`."""
 
     model_type = "bert"
+    aliases = {"embedding_size": "hidden_size"}
 
     vocab_size: int = doc(30522, "Number of tokens.")
     hidden_size: int = doc(768, "Width of the residual stream.")
@@ -59,16 +60,19 @@ class BertModel(TextTransformer):
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
+        refuse_cross_attention(config)
         hidden, norm, drop = config.hidden_size, layer_norm(config.layer_norm_eps), config.hidden_dropout_prob
         self.causal = config.is_decoder
+        width = config.embedding_size
         self.embeddings = TextEmbeddings(
             config.vocab_size,
-            hidden,
+            width,
             positions=self.positions(config),
             types=config.type_vocab_size,
             norm=norm,
             dropout=drop,
             padding_idx=config.pad_token_id,
+            projection=None if width == hidden else hidden,
         )
         self.layers = stack(
             config.num_hidden_layers,
@@ -86,7 +90,7 @@ class BertModel(TextTransformer):
 
     def positions(self, config: BertConfig) -> LearnedPositions:
         """The position scheme, in which BERT's relatives differ."""
-        return LearnedPositions(config.max_position_embeddings, config.hidden_size)
+        return LearnedPositions(config.max_position_embeddings, config.embedding_size)
 
 
 LM_WEIGHTS = {

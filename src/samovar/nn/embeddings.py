@@ -13,7 +13,7 @@ class TextEmbeddings(nn.Module):
     """`norm(word + position + token_type)`, then an optional projection to the width of the blocks.
 
     `types` is the number of segments: 0 for a model without any, to which `token_type_ids` mean nothing. `norm=None`
-    leaves the sum as it is; `projection` is the width of the blocks where it differs from the embedding's own.
+    leaves the sum as it is; `projection` is the width of the blocks where a linear layer leads there.
     `types_are_words` looks segments up among the words, as the GPT-2 code does.
     """
 
@@ -36,7 +36,7 @@ class TextEmbeddings(nn.Module):
         self.token_type = nn.Embedding(types, hidden) if types else None
         self.norm = norm(hidden) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.project = nn.Identity() if projection in (None, hidden) else nn.Linear(hidden, projection or hidden)
+        self.project = nn.Identity() if projection is None else nn.Linear(hidden, projection)
         self.types_are_words = types_are_words
 
     def forward(

@@ -1,4 +1,4 @@
-"""The two-layer perceptron of a transformer block."""
+"""The perceptron of a transformer block: two layers, or three with a gate."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(self.act(self.gate_proj(x)) * self.up_proj(x))
+
+
+class PackedGatedMLP(nn.Module):
+    """A gated MLP whose gate and up matrices are one, `in_proj`, as some checkpoints store them; then `out_proj`."""
+
+    def __init__(self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(hidden, 2 * intermediate, bias=bias)
+        self.act = activation(act)
+        self.out_proj = nn.Linear(intermediate, hidden, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.in_proj(x).chunk(2, dim=-1)
+        return self.out_proj(self.act(gate) * up)

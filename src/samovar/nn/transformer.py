@@ -10,8 +10,9 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from samovar.config import Config
-from samovar.errors import InputError
+from samovar.errors import ConfigError, InputError
 from samovar.model import Model
+from samovar.nn.activations import Activation, activation
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.masks import attention_bias
 from samovar.nn.positions import RelativeBias
@@ -19,15 +20,16 @@ from samovar.tasks.outputs import BaseModelOutput
 
 
 class Pooler(nn.Module):
-    """The first token's state through a dense layer and tanh (Devlin et al. 2019)."""
+    """The first token's state through a dense layer and an activation (Devlin et al. 2019); `size=None` keeps it."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, size: int | None = None, act: str | Activation = "tanh") -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden, hidden)
+        self.dense = nn.Linear(hidden, size or hidden)
+        self.act = activation(act)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """(batch, sequence, hidden) → (batch, hidden)."""
-        return self.dense(hidden_states[:, 0]).tanh()
+        """(batch, sequence, hidden) → (batch, size)."""
+        return self.act(self.dense(hidden_states[:, 0]))
 
 
 class Backbone(Model):
@@ -145,6 +147,15 @@ class TextTransformer(Backbone):
             attentions=tuple(weights) if attentions else None,
         )
         return output if as_dict else output.to_tuple()
+
+
+def refuse_cross_attention(config: Config) -> None:
+    """Raise `ConfigError` for a decoder that reads an encoder, which these blocks do not build."""
+    if getattr(config, "add_cross_attention", False):
+        raise ConfigError(
+            f"add_cross_attention=True: {type(config).__name__} builds no attention to an encoder.",
+            "Load the model without it, or use an encoder–decoder architecture.",
+        )
 
 
 def resized(rows: Tensor, count: int) -> nn.Parameter:

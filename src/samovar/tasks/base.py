@@ -32,6 +32,7 @@ class TaskModel(Model):
     build_head: ClassVar[Callable[[Config], Head]]
     # Which rows of which parameter are the labels; None for heads whose size is no matter of labels.
     label_parameter: ClassVar[str | None] = None
+    head_weights: ClassVar[Table] = {}
 
     def __init_subclass__(
         cls,
@@ -50,9 +51,11 @@ class TaskModel(Model):
         cls.main_input_name = backbone.main_input_name
         if head is not None:
             cls.build_head = staticmethod(head)
+        if weights is not None:
+            cls.head_weights = weights
         cls.weights = {
             "": "head",
-            **prefixed(weights or {}, "", "head"),
+            **prefixed(cls.head_weights, "", "head"),
             backbone.prefix: "backbone",
             **prefixed(backbone.weights, backbone.prefix, "backbone"),
         }
@@ -91,13 +94,13 @@ class TaskModel(Model):
 
     def set_input_embeddings(self, embedding: nn.Module) -> None:
         """Replace the backbone's; a tied projection follows."""
-        self.backbone.set_input_embeddings(embedding)
+        self.backbone.set_input_embeddings(embedding)  # type: ignore[operator]
         self.tie_weights()
 
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection to the vocabulary, where the head has one."""
         decoders = [module for name, module in self.named_modules() if name.endswith("decoder")]
-        return decoders[0] if decoders else None  # type: ignore[return-value]
+        return decoders[0] if decoders else None
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None) -> nn.Embedding:
         """Grow or cut the vocabulary, and with it the projection to the vocabulary."""

@@ -6,7 +6,8 @@ of a classifier is always called `classifier`: its number of rows is the number 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,17 +49,23 @@ class PooledClassifier(Head):
 
 
 class FirstTokenClassifier(Head):
-    """First token's state → dropout → dense → activation → dropout → linear."""
+    """First token's state → dropout → dense → activation → dropout → linear.
 
-    def __init__(self, config: Config, labels: int | None = None, act: str | Activation = "tanh") -> None:
+    `input_dropout=False` leaves the first dropout out.
+    """
+
+    def __init__(
+        self, config: Config, labels: int | None = None, act: str | Activation = "tanh", input_dropout: bool = True
+    ) -> None:
         super().__init__()
+        self.input_dropout = nn.Dropout(head_dropout(config) if input_dropout else 0.0)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(act)
         self.dropout = nn.Dropout(head_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
-        first = self.dropout(output.last_hidden_state[:, 0])
+        first = self.input_dropout(output.last_hidden_state[:, 0])
         return self.classifier(self.dropout(self.act(self.dense(first))))
 
 
@@ -100,12 +107,26 @@ class TokenClassifier(Head):
 class SpanClassifier(Head):
     """Every token's state → two scores: start and end of an answer (Devlin et al. 2019, section 4.2)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(config.hidden_size, 2)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
-        return self.classifier(output.last_hidden_state)
+        return self.classifier(self.dropout(output.last_hidden_state))
+
+
+class ReplacedTokenHead(Head):
+    """Every token's state → dense → activation → one score: was the token replaced? (Clark et al. 2020)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.act = activation(config.hidden_act)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        return self.classifier(self.act(self.dense(output.last_hidden_state))).squeeze(-1)
 
 
 class MaskedLMHead(Head):
@@ -171,14 +192,43 @@ class PreTrainingHead(Head):
         return self.lm(output), self.pair(output)
 
 
-class ImageClassifier(Head):
-    """A pooled image → linear; `read` says which part of the output is classified."""
+def first_token(output: BaseModelOutput) -> Tensor:
+    """The class token (batch, hidden)."""
+    return output.last_hidden_state[:, 0]
 
-    def __init__(self, config: Config, features: int, read: Any, labels: int | None = None) -> None:
+
+def first_token_and_mean(output: BaseModelOutput) -> Tensor:
+    """The class token beside the mean of the patches (batch, 2 · hidden)."""
+    states = output.last_hidden_state
+    return torch.cat([states[:, 0], states[:, 1:].mean(1)], dim=1)
+
+
+def pooled_features(output: BaseModelOutput) -> Tensor:
+    """`pooler_output` as one row per image (batch, width)."""
+    return output["pooler_output"].flatten(1)
+
+
+class ImageClassifier(Head):
+    """One vector per image → linear; `read` takes the vector, `features` wide, from the backbone's output.
+
+    Without labels (`num_labels=0`) the vector itself is the output.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        features: int | None = None,
+        read: Callable[[BaseModelOutput], Tensor] = first_token,
+    ) -> None:
         super().__init__()
         self.read = read
-        count = config.num_labels if labels is None else labels
-        self.classifier = nn.Linear(features, count) if count > 0 else nn.Identity()
+        self.classifier = image_classifier(config, features)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
         return self.classifier(self.read(output))
+
+
+def image_classifier(config: Config, features: int | None = None) -> nn.Module:
+    """The last layer of a head for images: linear, or nothing where there are no labels."""
+    width = config.hidden_size if features is None else features
+    return nn.Linear(width, config.num_labels) if config.num_labels else nn.Identity()

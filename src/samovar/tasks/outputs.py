@@ -107,6 +107,16 @@ class ImageClassifierOutput(TaskOutput):
     """`logits` (batch, labels)."""
 
 
+class DistilledImageClassifierOutput(Output):
+    """`logits` (batch, labels): the mean of `cls_logits` and `distillation_logits`."""
+
+    logits: Tensor
+    cls_logits: Tensor
+    distillation_logits: Tensor
+    hidden_states: Layers
+    attentions: Layers
+
+
 class QuestionAnsweringModelOutput(Output):
     """`start_logits` and `end_logits` (batch, sequence)."""
 

@@ -1,0 +1,117 @@
+"""GPT-2 (Radford et al. 2019): config fields, structure, weight names."""
+
+from __future__ import annotations
+
+from samovar.config import Config, doc
+from samovar.nn.attention import Attention
+from samovar.nn.block import stack
+from samovar.nn.embeddings import TextEmbeddings
+from samovar.nn.norm import layer_norm
+from samovar.nn.positions import LearnedPositions
+from samovar.nn.transformer import TextTransformer, refuse_cross_attention
+from samovar.tasks import heads, text
+from samovar.weights.names import Split, Transpose
+
+
+class GPT2Config(Config):
+    """Sizes of a GPT-2; the defaults are `gpt2`."""
+
+    model_type = "gpt2"
+    aliases = {
+        "hidden_size": "n_embd",
+        "max_position_embeddings": "n_positions",
+        "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+        "intermediate_size": "n_inner",
+        "hidden_act": "activation_function",
+        "layer_norm_eps": "layer_norm_epsilon",
+    }
+    classifier_dropout = 0.1
+
+    vocab_size: int = doc(50257, "Number of tokens.")
+    n_positions: int = doc(1024, "Longest sequence.")
+    n_embd: int = doc(768, "Width of the residual stream.")
+    n_layer: int = doc(12, "Number of blocks.")
+    n_head: int = doc(12, "Heads per block.")
+    n_inner: int | None = doc(None, "Width inside the MLP; None: four times `n_embd`.")
+    activation_function: str = doc("gelu_new", "Activation of the MLP.")
+    resid_pdrop: float = doc(0.1, "Dropout on residual branches.")
+    embd_pdrop: float = doc(0.1, "Dropout on embeddings.")
+    attn_pdrop: float = doc(0.1, "Dropout on attention probabilities.")
+    layer_norm_epsilon: float = doc(1e-5, "Added to the variance in norms.")
+    scale_attn_weights: bool = doc(True, "Divide attention scores by the square root of the head's width.")
+    scale_attn_by_inverse_layer_idx: bool = doc(False, "Divide them by the block's number as well.")
+    reorder_and_upcast_attn: bool = doc(False, "Compute scores in float32; matters for half precision only.")
+    add_cross_attention: bool = doc(False, "Attend to an encoder too; refused.")
+    bos_token_id: int | None = doc(50256, "Token before a text.")
+    eos_token_id: int | None = doc(50256, "Token after a text.")
+    pad_token_id: int | None = doc(None, "Token that fills up a batch.")
+
+
+class GPT2Model(TextTransformer):
+    """GPT-2 without a head; every token reads itself and earlier ones."""
+
+    config_class = GPT2Config
+    prefix = "transformer"
+    causal = True
+    weights = {
+        "wte": "embeddings.word",
+        "wpe": "embeddings.position",
+        "h.{i}.ln_1": "layers.{i}.self_attn_norm",
+        "h.{i}.attn.bias": None,
+        "h.{i}.attn.masked_bias": None,
+        "h.{i}.attn.c_attn": Split(tuple(f"layers.{{i}}.self_attn.{part}_proj" for part in "qkv"), transposed=True),
+        "h.{i}.attn.c_proj": Transpose("layers.{i}.self_attn.o_proj"),
+        "h.{i}.ln_2": "layers.{i}.mlp_norm",
+        "h.{i}.mlp.c_fc": Transpose("layers.{i}.mlp.up_proj"),
+        "h.{i}.mlp.c_proj": Transpose("layers.{i}.mlp.down_proj"),
+        "ln_f": "norm",
+    }
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__(config)
+        refuse_cross_attention(config)
+        hidden, norm = config.n_embd, layer_norm(config.layer_norm_epsilon)
+        self.embeddings = TextEmbeddings(
+            config.vocab_size,
+            hidden,
+            positions=LearnedPositions(config.n_positions, hidden),
+            dropout=config.embd_pdrop,
+            types_are_words=True,
+        )
+        self.layers = stack(
+            config.n_layer,
+            hidden,
+            config.n_head,
+            config.n_inner or 4 * hidden,
+            config.activation_function,
+            norm,
+            order="pre",
+            dropout=config.resid_pdrop,
+            attention_dropout=config.attn_pdrop,
+            causal=True,
+        )
+        self.norm = norm(hidden)
+        for number, attention in enumerate(m for m in self.modules() if isinstance(m, Attention)):
+            attention.scale = attention.scale if config.scale_attn_weights else 1.0
+            attention.scale /= number + 1 if config.scale_attn_by_inverse_layer_idx else 1
+
+
+class GPT2LMHeadModel(text.CausalLM, backbone=GPT2Model, head=heads.LMHead, weights={"lm_head": "decoder"}):
+    """GPT-2 that predicts the next token."""
+
+
+class GPT2ForSequenceClassification(
+    text.SequenceClassification, backbone=GPT2Model, head=heads.LastTokenClassifier, weights={"score": "classifier"}
+):
+    """GPT-2 with a linear layer over the last real token."""
+
+
+class GPT2ForTokenClassification(text.TokenClassification, backbone=GPT2Model, head=heads.TokenClassifier):
+    """GPT-2 with a linear layer over every token."""
+
+
+class GPT2ForQuestionAnswering(
+    text.QuestionAnswering, backbone=GPT2Model, head=heads.SpanClassifier, weights={"qa_outputs": "classifier"}
+):
+    """GPT-2 that marks the start and the end of an answer."""
