@@ -110,8 +110,10 @@ class Config:
 
     @num_labels.setter
     def num_labels(self, count: int) -> None:
-        if count < 1:
-            raise ConfigError(f"num_labels must be at least 1, got {count}.", "Give the number of classes.")
+        if count < 0:
+            raise ConfigError(
+                f"num_labels must not be negative, got {count}.", "Give the number of classes; 0: no classifier."
+            )
         if count != len(self.id2label):
             self.id2label = {index: f"LABEL_{index}" for index in range(count)}
             self.label2id = {name: index for index, name in self.id2label.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # Norm parameters as TensorFlow named them; converted checkpoints still carry the names.
 OLD_LEAVES = {"gamma": "weight", "beta": "bias"}
+# Parts of a backbone that only some heads read: a file may hold them, and a model be built without.
+SPARE = ("pooler.", "embeddings.mask_token")
 
 
 @dataclass
@@ -68,13 +71,16 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
         path = source.require("config.json", why="It names the architecture and its sizes.")
         config = config_for(cls, parse_config(path), source.name)
     labels_given = any(key in options for key in ("num_labels", "id2label", "label2id"))
+    # `add_pooling_layer` and the like are said to the class, everything else to its configuration.
+    parameters = inspect.signature(cls.__init__).parameters.keys() - {"self", "config"}
+    build_options = {name: options.pop(name) for name in parameters & options.keys()}
     config.update(options)
     checkpoint = Checkpoint(source)
     plan = Plan(cls, checkpoint)
     if not labels_given:
         plan.settle_labels(config)
     with torch.device("meta"):
-        model = cls(config)
+        model = cls(config, **build_options)
     report = stream(model, plan, checkpoint, wanted_dtype(dtype, config), device, ignore_sizes)
     model.name_or_path = source.name
     if attention is not None:
@@ -201,7 +207,8 @@ def stream(
             continue
         if not all(name in wanted for name in placement.names):
             inside_backbone = plan.is_backbone or placement.names[0].startswith("backbone.")
-            (report.unexpected if inside_backbone else report.other_heads).append(placement.key)
+            spare = placement.names[0].removeprefix("backbone.").startswith(SPARE)
+            (report.unexpected if inside_backbone and not spare else report.other_heads).append(placement.key)
             continue
         tensor = checkpoint.read(placement.key)
         parts = (tensor,) if placement.operation is None else placement.operation.load(tensor)
