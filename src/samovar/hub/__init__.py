@@ -1,1 +1,4 @@
-"""The client side of a hub: names become files. The only floor that touches the network."""
+"""The client side of the hub: names resolve to files, and files are written whole or not at all.
+
+`source` finds the files of a checkpoint; `endpoint` is the only module that opens a connection; `atomic` saves.
+"""

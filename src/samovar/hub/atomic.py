@@ -1,7 +1,9 @@
-"""Saving without half-written results: write beside, then rename.
+"""Saving that leaves the old state whole until the new one is whole: write beside, then exchange the names.
 
-A folder is built whole in a sibling, with what the old one held and the save does not touch, and then exchanged with
-the old one in one step. Killed or failed at any time, the old folder stands as it was.
+A folder is written as `.<name>.samovar-new-<random>` beside its target. Files of the target that the save does not
+write are hard-linked into it, everything is flushed to disk, and one system call exchanges the two names
+(Linux `renameat2`; elsewhere two renames, between which `recover` finds the way back). Whatever ends the process
+before that, the target is as it was; the next save removes what was left beside it.
 """
 
 from __future__ import annotations
@@ -9,149 +11,316 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fnmatch
 import os
+import re
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
-from samovar.errors import SaveError
+from samovar.errors import SamovarError, SaveError
 
-AT_FDCWD = -100
-RENAME_EXCHANGE = 2
-BUILDING = ".building-"
-REPLACED = ".replaced"
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed save leaves behind is then not removed by the next one.
+    fcntl = None  # type: ignore[assignment]
 
-
-def exchange(left: Path, right: Path) -> bool:
-    """Swap two paths in one system call; False where the system or the file system cannot (renameat2(2))."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
-    if rename is None:
-        return False
-    return rename(AT_FDCWD, os.fsencode(left), AT_FDCWD, os.fsencode(right), RENAME_EXCHANGE) == 0
-
-
-def sync(path: Path) -> None:
-    """Ask the system to put a file or folder on the disk."""
-    with contextlib.suppress(OSError):  # Some file systems cannot sync folders; the rename is atomic all the same.
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def save_error(target: Path, error: OSError) -> SaveError:
-    """The cause in words."""
-    words = {
-        errno.ENOSPC: ("the disk is full", "Free some space or save elsewhere."),
-        errno.EFBIG: ("a file grew beyond the size limit", "Raise the limit or use a smaller max_shard_size."),
-        errno.EDQUOT: ("the disk quota is used up", "Free some space or save elsewhere."),
-        errno.EACCES: ("writing there is not permitted", "Choose a folder that you may write to."),
-        errno.EPERM: ("writing there is not permitted", "Choose a folder that you may write to."),
-        errno.EROFS: ("the file system is read-only", "Choose a folder that you may write to."),
-        errno.ENOTDIR: ("a part of the path is a file", "Choose another folder."),
-        errno.EEXIST: ("a file of that name is in the way", "Choose another folder."),
-    }
-    cause, step = words.get(error.errno or 0, (str(error), "Save elsewhere."))
-    return SaveError(f"{target} was not saved: {cause}. What was there is as it was.", step)
-
-
-def recover(target: Path) -> bool:
-    """Put back a folder that a killed save left under its other name; True when `target` is there afterwards."""
-    replaced = target.with_name(f"{target.name}{REPLACED}")
-    if not target.exists() and target.name and replaced.is_dir():
-        replaced.rename(target)
-    return target.is_dir()
+NEW, OLD = "samovar-new", "samovar-old"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
+# Mount points and folders of a container image's lower layer cannot be renamed.
+NO_RENAME = (errno.EXDEV, errno.EBUSY, errno.EINVAL)
+# Names that one set of weights can have: readers take the first that they find, so only one set may be in a folder.
+WEIGHTS = tuple(
+    pattern
+    for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin"))
+    for pattern in (f"{stem}.{ending}", f"{stem}-*-of-*.{ending}", f"{stem}.{ending}.index.json")
+)
 
 
 @contextlib.contextmanager
 def write_beside(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `target` when the block ends well.
+    """Yield an empty folder to write into; when the block ends, its files stand in `target`, all or none.
 
-    It starts with what `target` holds, as hard links, so replace files there rather than write into them:
-    `unlink` first. Raises `SaveError` when the disk or its permissions forbid the save.
+    Files of `target` that the block did not write stay, with one exception: a block that writes weights replaces the
+    weights of an earlier save whatever they are called (see `WEIGHTS`), so that the two never stand side by side.
+    Links inside `target` stay links; a `target` that is a link to a folder keeps being one. Two saves into one folder
+    at the same time are both whole, and the later one wins.
+
+    Where the folder itself cannot be exchanged (it is a mount point, the current directory, or lies in a folder that
+    may not be written) its files are exchanged one by one, each of them whole.
+
+    Raises `SaveError` when the disk is full, a permission is missing or the target is a file; other exceptions of the
+    block pass through. Either way, nothing has changed.
     """
-    target = Path(target).expanduser().absolute()
-    building: Path | None = None
-    try:
-        if target.exists() and not target.is_dir():
-            raise NotADirectoryError(errno.EEXIST, "a file is in the way")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        recover(target)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}{BUILDING}", dir=target.parent))
-        building.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o777 & ~current_umask())
-        if target.exists():
-            shutil.copytree(target, building, copy_function=link_or_copy, symlinks=True, dirs_exist_ok=True)
-        yield building
-        for path in building.rglob("*"):
-            if path.is_file() and path.stat().st_nlink == 1:
-                sync(path)
-        put_in_place(building, target)
-        building = None
-    except OSError as error:
-        if isinstance(error, SaveError):
-            raise
-        raise save_error(target, error) from error
-    except Exception as error:
-        # safetensors reports a failed write as its own type, with the system's words in it.
-        if type(error).__name__ == "SafetensorError" and ("os error" in str(error) or "I/O" in str(error)):
-            raise SaveError(
-                f"{target} was not saved: {error}. What was there is as it was.", "Free some space or save elsewhere."
-            ) from error
-        raise
-    finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
-
-
-def put_in_place(building: Path, target: Path) -> None:
-    """Rename the new folder to its place; with an old one there, exchange the two and remove the old."""
-    if not target.exists():
-        building.rename(target)
-    elif exchange(building, target):
-        shutil.rmtree(building, ignore_errors=True)
-    else:
-        replaced = target.with_name(f"{target.name}{REPLACED}")
-        shutil.rmtree(replaced, ignore_errors=True)
-        target.rename(replaced)
-        building.rename(target)
-        shutil.rmtree(replaced, ignore_errors=True)
-    sync(target.parent)
-
-
-def link_or_copy(source: str, destination: str) -> None:
-    """A second name for the same file, or a copy where the file system has no hard links."""
-    try:
-        os.link(source, destination, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, destination, follow_symlinks=False)
-
-
-def current_umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_file(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write one file beside its place, then rename it over. Raises `SaveError`, with the old file as it was."""
-    path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    final = Path(os.path.realpath(os.path.expanduser(target)))
+    recover(final)
+    if final.exists() and not final.is_dir():
+        raise SaveError(f"{target} is a file, not a folder.", "Give the path of a folder.")
+    inside = final.is_dir() and not exchangeable(final)
+    parent = final if inside else final.parent
     beside: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}{BUILDING}", dir=path.parent)
-        beside = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(0o666 & ~current_umask())
-        os.replace(beside, path)
-        beside = None
-    except OSError as error:
-        raise save_error(path, error) from error
+        with failures_as_save_errors(final):
+            parent.mkdir(parents=True, exist_ok=True)
+            remove_stale(parent, final.name)
+            with claimed_folder(parent, final.name) as beside:
+                yield beside
+                flush_tree(beside)
+                put_in_place(beside, final, inside)
+                flush_folder(parent)
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write one file whole: beside the old one first, then renamed over it. Text is written as UTF-8.
+
+    Raises `SaveError` when the disk is full or a permission is missing; the old file is then as it was.
+    """
+    final = Path(os.path.realpath(os.path.expanduser(path)))
+    beside: Path | None = None
+    try:
+        with failures_as_save_errors(final):
+            remove_stale(final.parent, final.name)
+            with claimed_file(final.parent, final.name) as (beside, descriptor):
+                with open(descriptor, "wb", closefd=False) as file:
+                    file.write(content.encode("utf-8") if isinstance(content, str) else content)
+                os.fsync(descriptor)
+                if final.exists():
+                    shutil.copymode(final, beside)
+                os.replace(beside, final)
+            flush_folder(final.parent)
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
+
+
+def recover(target: str | os.PathLike[str]) -> bool:
+    """Put the old folder back if a save was killed between the two renames; True if it did."""
+    path = Path(os.path.realpath(os.path.expanduser(target)))
+    backup = path.parent / f".{path.name}.{OLD}"
+    if os.path.lexists(path) or not backup.is_dir():
+        return False
+    try:
+        os.rename(backup, path)
+    except OSError:
+        return False  # Another process put it back first, or the parent cannot be written.
+    return True
+
+
+# The parts of a folder save ---------------------------------------------------------------------------------------
+
+
+def exchangeable(folder: Path) -> bool:
+    """Whether another folder may take this one's name: a process that works inside it would lose its footing."""
+    inside = Path.cwd() if os.path.isdir(os.curdir) else Path("/")
+    return not os.path.ismount(folder) and os.access(folder.parent, os.W_OK) and folder not in (inside, *inside.parents)
+
+
+def put_in_place(beside: Path, final: Path, inside: bool) -> None:
+    """Give the new folder the target's name."""
+    for attempts_left in reversed(range(20)):
+        try:
+            if inside:
+                move_files(beside, final)
+            elif final.is_dir():
+                carry_over(final, beside, superseded(final, beside))
+                swap(beside, final)
+            else:
+                os.rename(beside, final)
+            return
+        except OSError as error:
+            # Another save put its folder there, or took the old one away, in this very moment.
+            if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY) or not attempts_left:
+                raise
+
+
+def superseded(old: Path, new: Path) -> set[str]:
+    """Names of the weights in `old` that those in `new` replace."""
+
+    def weights(folder: Path) -> set[str]:
+        return {name for pattern in WEIGHTS for name in fnmatch.filter(os.listdir(folder), pattern)}
+
+    written = weights(new)
+    return weights(old) - written if written else set()
+
+
+def carry_over(old: Path, new: Path, without: Set[str] = frozenset()) -> None:
+    """Hard-link what `new` lacks from `old`, folder by folder; copy where links are not possible."""
+    shutil.copymode(old, new)
+    for entry in os.scandir(old):
+        there = new / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not there.exists():
+                there.mkdir()
+            if there.is_dir():
+                carry_over(Path(entry.path), there)
+        elif not os.path.lexists(there) and entry.name not in without:
+            try:
+                os.link(entry.path, there, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in FULL:
+                    raise
+                shutil.copy2(entry.path, there, follow_symlinks=False)
+
+
+def swap(new: Path, target: Path) -> None:
+    """Exchange two folders' names; `new` then names the old content."""
+    flush_folder(new)
+    try:
+        exchange(new, target)
+        return
+    except OSError as error:
+        if error.errno not in (*NO_EXCHANGE, *NO_RENAME):
+            raise
+    backup = target.parent / f".{target.name}.{OLD}"
+    shutil.rmtree(backup, ignore_errors=True)
+    try:
+        os.rename(target, backup)
+    except OSError as error:
+        if error.errno not in NO_RENAME:
+            raise
+        move_files(new, target)
+        return
+    try:
+        os.rename(new, target)
+    except BaseException:
+        os.rename(backup, target)
+        raise
+    shutil.rmtree(backup, ignore_errors=True)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Exchange two names in one step. Raises `OSError` with `ENOSYS` where the system cannot."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if call is None:
+        raise OSError(errno.ENOSYS, "no renameat2")
+    here, exchange_flag = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <linux/fs.h>
+    if call(here, os.fsencode(first), here, os.fsencode(second), ctypes.c_uint(exchange_flag)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(second))
+
+
+def move_files(new: Path, target: Path) -> None:
+    """Rename each file of `new` over its namesake in `target`, then remove the weights that they replace."""
+    old_weights = superseded(target, new)
+    for path in sorted(path for path in new.rglob("*") if path.is_symlink() or not path.is_dir()):
+        there = target / path.relative_to(new)
+        if not os.path.lexists(there) or not os.path.samestat(path.lstat(), there.lstat()):
+            there.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, there)
+    for name in old_weights:
+        (target / name).unlink()
+
+
+# Temporary names --------------------------------------------------------------------------------------------------
+
+
+def remove_stale(parent: Path, name: str) -> None:
+    """Delete what killed saves of `name` left; what a living process still writes is locked, and stays."""
+    if fcntl is None:
+        return
+    stem = f".{name}.{NEW}-"
+    for entry in list(os.scandir(parent)):
+        if entry.name.startswith(stem) and not entry.is_symlink():
+            with contextlib.suppress(OSError), opened(Path(entry.path), os.O_RDONLY) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if entry.is_dir():
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+
+
+@contextlib.contextmanager
+def claimed_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new folder under a temporary name, locked while this process lives."""
+    while True:
+        path = parent / f".{name}.{NEW}-{secrets.token_hex(4)}"
+        path.mkdir()
+        with contextlib.ExitStack() as stack:
+            if fcntl is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    stack.enter_context(opened(path, os.O_RDONLY, lock=True))
+            if path.exists():  # Another save may have taken it for a stale one before the lock was there.
+                yield path
+                return
+
+
+@contextlib.contextmanager
+def claimed_file(parent: Path, name: str) -> Iterator[tuple[Path, int]]:
+    """A new file under a temporary name and its descriptor, locked while this process lives."""
+    while True:
+        path = parent / f".{name}.{NEW}-{secrets.token_hex(4)}"
+        with opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, lock=True) as descriptor:
+            if os.path.exists(path):
+                yield path, descriptor
+                return
+
+
+@contextlib.contextmanager
+def opened(path: Path, flags: int, lock: bool = False) -> Iterator[int]:
+    """A file descriptor, with an exclusive lock if asked for, closed (and so unlocked) at the end."""
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if lock and fcntl is not None:
+            with contextlib.suppress(OSError):  # Some network file systems know no locks.
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+# Disk and errors --------------------------------------------------------------------------------------------------
+
+
+def flush_tree(folder: Path) -> None:
+    """Wait until every file in the folder is on the disk: a full one says so here at the latest."""
+    for root, _, files in os.walk(folder):
+        for name in files:
+            path = Path(root, name)
+            if not path.is_symlink():
+                with opened(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY) as descriptor:
+                    os.fsync(descriptor)
+        flush_folder(Path(root))
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the folder's list of names is on the disk, where the system can be asked to."""
+    with contextlib.suppress(OSError), opened(folder, os.O_RDONLY) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def failures_as_save_errors(target: Path) -> Iterator[None]:
+    """Turn what the operating system refused into `SaveError`, also when it comes wrapped by a Rust library."""
+    try:
+        yield
+    except SamovarError:
+        raise
+    except OSError as error:
+        raise save_error(target, error.errno, error.strerror or str(error)) from error
+    except Exception as error:
+        wrapped = re.search(r"\(os error (\d+)\)", str(error))
+        if wrapped is None:
+            raise
+        raise save_error(target, int(wrapped.group(1)), os.strerror(int(wrapped.group(1)))) from error
+
+
+def save_error(target: Path, code: int | None, reason: str) -> SaveError:
+    """The error for a system error code: what happened, and what to do about it."""
+    place = target
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if code in FULL:
+        free = shutil.disk_usage(place).free / 1e6
+        return SaveError(
+            f"{target} was not saved: the disk is full ({free:,.0f} MB free at {place}).",
+            "Free space there, or save to another disk. What stood there before is unchanged.",
+        )
+    if code in FORBIDDEN:
+        return SaveError(f"{target} was not saved: {reason}.", f"Save to another folder, or allow writing to {place}.")
+    return SaveError(f"{target} was not saved: {reason}.", "What stood there before is unchanged.")

@@ -1,23 +1,41 @@
-"""One checkpoint location — a local folder or a repository at a revision — and the files in it.
-
-A name is resolved in this order: a folder of this name, the cache, the endpoint (`HF_ENDPOINT`). What the cache holds
-is not asked for again, so a second use opens no socket; `force_download=True` asks anew. With `HF_HUB_OFFLINE=1` or
-`local_files_only=True` no socket is opened at all. The cache has the layout that all tools of the field share.
-"""
+"""Where a checkpoint's files come from: a local folder, then the cache, then the endpoint, in this order."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from samovar.errors import FileMissingError, InputError, InputTypeError, ModelNotFoundError, OfflineError, nearest
+from samovar.errors import (
+    FileMissingError,
+    InputTypeError,
+    ModelNotFoundError,
+    OfflineError,
+    UnsafeFileError,
+    did_you_mean,
+    nearest,
+)
+
+# `name` or `owner/name`; each part starts and ends with a letter, a digit or an underscore.
+REPOSITORY_ID = re.compile(r"(\w([\w.-]{0,94}\w)?/)?\w([\w.-]{0,94}\w)?", re.ASCII)
+LISTED_AT_MOST = 8
 
 
 class Source:
-    """Files of one model by name: `file` gives a path or None, `require` a path or an error.
+    """One checkpoint location.
 
-    All files of one `Source` come from one commit: the first file that is found pins it for the rest.
+    `name_or_path` is a folder or a repository's id. `revision` is a branch, tag or commit (repositories only; the
+    default branch when None); `subfolder` is where in the folder or repository the files lie. With `local_files_only`,
+    or with the environment variable `HF_HUB_OFFLINE` set, no socket is opened. `force_download` fetches again what the
+    cache already holds. `token` is what `huggingface_hub` takes: a string, True (the stored one), False (none) or
+    None (the stored one where there is one).
+
+    A repository's files that are in the cache are used as they are, without asking the endpoint whether they changed.
+    All files that one `Source` hands out belong to one commit: the first file decides which.
+
+    Raises `InputTypeError` for a name of another type, `ModelNotFoundError` for a path or id that cannot exist, and
+    `UnsafeFileError` for a subfolder that leads out of the checkpoint.
     """
 
     def __init__(
@@ -27,167 +45,208 @@ class Source:
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
-        subfolder: str = "",
+        subfolder: str | None = "",
         force_download: bool = False,
     ) -> None:
-        if not isinstance(name_or_path, str | os.PathLike):
+        if not isinstance(name_or_path, str | os.PathLike) or isinstance(os.fspath(name_or_path), bytes):
             raise InputTypeError(
-                f"A model's name or folder is expected, got {type(name_or_path).__name__}.",
-                'Pass text such as "owner/name", or a path.',
+                f"A model's name or path expected, got {type(name_or_path).__name__} ({name_or_path!r}).",
+                "Pass a folder, or a repository's id such as 'owner/model'.",
             )
         self.name = os.fspath(name_or_path)
-        self.folder = Path(self.name).expanduser()
-        self.is_local = self.folder.is_dir()
-        if not self.is_local:
-            from samovar.hub.atomic import recover
-
-            # A save that was killed between two renames left the folder beside its place.
-            self.is_local = recover(self.folder)
         self.revision = revision
-        self.cache_dir = cache_dir
+        self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
         self.local_files_only = local_files_only
         self.token = token
-        self.subfolder = checked_name(subfolder) if subfolder else ""
+        self.subfolder = plain_relative(subfolder, "subfolder") if subfolder else ""
         self.force_download = force_download
         self.commit: str | None = None
-        if not self.is_local:
-            self.check_repository_name()
+        self.answered = False  # whether the endpoint was heard of
+        self.known: dict[str, Path | None] = {}
+        self.folder = existing_folder(self.name)
+        self.is_local = self.folder is not None
+        if self.folder is None:
+            self.check_id(given_as_path=not isinstance(name_or_path, str))
 
     def __repr__(self) -> str:
-        return f"Source({self.name!r})"
+        return f"Source({self.name!r}{'' if self.revision is None else f', revision={self.revision!r}'})"
 
-    def check_repository_name(self) -> None:
-        """Refuse what is neither a folder nor can be a repository."""
-        from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
+    # Finding files ------------------------------------------------------------------------------------------------
 
-        path_like = self.name.startswith((".", "/", "~", "\\")) or self.name.count("/") > 1
-        try:
-            validate_repo_id(self.name)
-        except HFValidationError:
-            path_like = True
-        if path_like:
+    def file(self, filename: str) -> Path | None:
+        """The file's path on this machine, or None if the folder or repository does not have it.
+
+        Raises `ModelNotFoundError` when the repository, its revision or the permission to read it does not exist,
+        `OfflineError` when nothing is known about the repository and the network is off or out of reach.
+        """
+        relative = plain_relative(filename, "file name")
+        if self.subfolder:
+            relative = f"{self.subfolder}/{relative}"
+        if self.folder is not None:
+            path = self.folder / relative
+            return path if path.is_file() else None
+        if relative not in self.known:
+            from samovar.hub.endpoint import fetch
+
+            self.known[relative] = fetch(self, relative)
+        return self.known[relative]
+
+    def require(self, filename: str, why: str = "") -> Path:
+        """The file's path; raises `FileMissingError` that names what lies beside it. `why` says what it is for."""
+        path = self.file(filename)
+        if path is not None:
+            return path
+        there = self.listing()
+        place = self.name if not self.subfolder else f"{self.name} (subfolder {self.subfolder})"
+        cause = f"{place} has no {filename}." + (f" {why}" if why else "")
+        if there:
+            near = nearest(filename, there, LISTED_AT_MOST)
+            shown = near + [name for name in there if name not in near]
+            more = f" and {len(shown) - LISTED_AT_MOST} more" if len(shown) > LISTED_AT_MOST else ""
+            cause += f" {'It holds' if self.is_local else 'The cache holds'} {', '.join(shown[:LISTED_AT_MOST])}{more}."
+        elif self.is_local:
+            cause += " The folder is empty." if self.base().is_dir() else " The subfolder does not exist."
+        if self.is_local:
+            raise FileMissingError(cause, self.folder_advice(filename))
+        from samovar.hub.endpoint import is_offline
+
+        if is_offline(self):
+            raise OfflineError(
+                f"{cause} The network is off.",
+                "Load it once with the network on (unset HF_HUB_OFFLINE, no local_files_only), so that it is cached.",
+            )
+        raise FileMissingError(cause, "Check the repository's id, or pass the revision or subfolder that has the file.")
+
+    def first(self, *filenames: str) -> Path | None:
+        """The first of these files that exists, or None."""
+        for filename in filenames:
+            path = self.file(filename)
+            if path is not None:
+                return path
+        return None
+
+    # What there is ------------------------------------------------------------------------------------------------
+
+    def base(self) -> Path:
+        """The local folder, subfolder included."""
+        assert self.folder is not None
+        return self.folder / self.subfolder if self.subfolder else self.folder
+
+    def listing(self) -> list[str]:
+        """Names of the files that are known without opening a connection: the folder's, or the cached ones."""
+        if self.folder is not None:
+            return names_in(self.base())
+        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        found = [relative for relative, path in self.known.items() if path is not None]
+        from samovar.hub.endpoint import cached_commit
+
+        commit = cached_commit(self)
+        if commit is not None:
+            snapshot = cached_repository(self.name, self.cache_dir) / "snapshots" / commit / self.subfolder
+            found += [f"{prefix}{name}" for name in names_in(snapshot)]
+        return sorted({relative.removeprefix(prefix) for relative in found if relative.startswith(prefix)})
+
+    def folder_advice(self, filename: str) -> str:
+        """The next step when a local folder lacks a file: the subfolder that has it, if one does."""
+        assert self.folder is not None
+        if not self.subfolder:
+            inside = sorted(path.parent.name for path in self.folder.glob(f"*/{filename}"))
+            if inside:
+                return f"The subfolder {' or '.join(inside[:3])} has one: pass that path."
+        return "Check the path, or write the folder again with save_pretrained."
+
+    def check_id(self, given_as_path: bool) -> None:
+        """Refuse a name that is neither a folder nor possibly a repository's id."""
+        path = Path(os.path.expanduser(self.name))
+        hint = did_you_mean(path.name, folders_beside(path))
+        if self.name and path.is_file():
+            raise ModelNotFoundError(f"{self.name} is a file, not a folder.", f"Pass its folder: {path.parent}")
+        looks_like_path = given_as_path or self.name.startswith((".", "/", "~", "\\")) or self.name.count("/") > 1
+        if looks_like_path:
             raise ModelNotFoundError(
-                f"There is no folder {self.name!r}, and it is no name of a repository (`owner/name`).",
-                self.near_names() or "Check the path.",
+                f"There is no folder {self.name}" + ("." if path == path.absolute() else f" (from {Path.cwd()})."),
+                f"{hint} Check the path, or pass a repository's id such as 'owner/model'.".strip(),
+            )
+        if not REPOSITORY_ID.fullmatch(self.name) or re.search(r"--|\.\.|\.git$", self.name):
+            raise ModelNotFoundError(
+                f"{self.name!r} is neither a folder on this machine nor a repository's id.",
+                f"{hint} An id is 'name' or 'owner/name' of letters, digits, '-', '_' and '.'.".strip(),
             )
 
     def near_names(self) -> str:
-        """A sentence with folders and cached repositories that look like this name; empty when there are none."""
-        candidates = cached_repositories(self.cache_dir)
-        parent = self.folder.parent
-        if parent.is_dir():
-            prefix = "" if str(parent) == "." else f"{parent}/"
-            candidates += [f"{prefix}{entry.name}" for entry in parent.iterdir() if entry.is_dir()]
-        near = nearest(self.name, candidates)
-        return f"Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+        """A sentence with the folders and cached ids that look like this name, or an empty string."""
+        beside = folders_beside(Path(self.name))
+        parent = os.path.dirname(self.name)
+        candidates = [f"{parent}/{name}" if parent else name for name in beside]
+        for cached in cached_ids(self.cache_dir):
+            candidates.append(cached)
+        found = nearest(self.name, candidates)
+        # An owner that was forgotten or mistaken should not hide a right name.
+        last = self.name.rpartition("/")[2].lower()
+        found += [name for name in candidates if name.rpartition("/")[2].lower() == last and name not in found]
+        names = [name for name in found if name != self.name]
+        return f"Did you mean {' or '.join(repr(name) for name in names[:3])}?" if names else ""
 
-    def file(self, filename: str) -> Path | None:
-        """The path of a file, fetched if need be; None when the model has no such file."""
-        filename = checked_name(filename)
-        if self.is_local:
-            path = self.folder / self.subfolder / filename
-            return path if path.is_file() else None
-        return self.cached_or_fetched(filename)
 
-    def require(self, filename: str, why: str = "") -> Path:
-        """The path of a file. Raises `FileMissingError`; `why` says what the file is needed for."""
-        path = self.file(filename)
-        if path is None:
-            present: list[str] = []
-            if self.is_local:
-                present = sorted(entry.name for entry in (self.folder / self.subfolder).glob("*"))[:12]
-            holds = f"It holds {', '.join(present)}." if present else "It is empty." if self.is_local else ""
-            raise FileMissingError(f"{self.name} has no {filename}. {why}".rstrip(), f"{holds} Check the name.".strip())
+def existing_folder(name: str) -> Path | None:
+    """The folder of this name if there is one, also one that a save left half-way through being swapped."""
+    if not name or "\0" in name:
+        return None
+    path = Path(os.path.expanduser(name))
+    if path.is_dir():
         return path
+    from samovar.hub.atomic import recover
 
-    def first(self, *filenames: str) -> Path | None:
-        """The path of the first of these files that exists."""
-        return next((path for path in map(self.file, filenames) if path is not None), None)
-
-    def cached_or_fetched(self, filename: str) -> Path | None:
-        """Look into the cache, then ask the endpoint; every answer of the endpoint becomes an error of ours."""
-        import huggingface_hub as hub
-        from huggingface_hub.file_download import _CACHED_NO_EXIST
-
-        inside = f"{self.subfolder}/{filename}" if self.subfolder else filename
-        where: dict[str, Any] = {"cache_dir": self.cache_dir, "revision": self.commit or self.revision}
-        if not self.force_download:
-            cached = hub.try_to_load_from_cache(self.name, inside, **where)
-            if isinstance(cached, str):
-                return self.pinned(Path(cached))
-            if cached is _CACHED_NO_EXIST:
-                return None
-        offline = self.local_files_only or hub.constants.HF_HUB_OFFLINE
-        if offline:
-            if self.commit is not None or self.has_snapshot():
-                return None
-            cause = "local_files_only=True" if self.local_files_only else "HF_HUB_OFFLINE=1"
-            raise OfflineError(
-                f"{self.name!r} is not in the cache and {cause} forbids the network.",
-                self.near_names() or "Download it once while online, or give a local folder.",
-            )
-        return self.fetched(inside, where)
-
-    def fetched(self, inside: str, where: dict[str, Any]) -> Path | None:
-        """Ask the endpoint for a file."""
-        import huggingface_hub as hub
-        from huggingface_hub import errors
-
-        try:
-            path = hub.hf_hub_download(self.name, inside, token=self.token, force_download=self.force_download, **where)
-        except errors.GatedRepoError as error:
-            raise ModelNotFoundError(
-                f"{self.name!r} asks its readers to accept terms first.",
-                "Accept them on its page, then give a token: `hf auth login`, HF_TOKEN or token=….",
-            ) from error
-        except errors.RepositoryNotFoundError as error:
-            raise ModelNotFoundError(
-                f"No repository {self.name!r} at {hub.constants.ENDPOINT}, or it is private.",
-                self.near_names() or "Check the name; for a private one give a token (`hf auth login`, HF_TOKEN).",
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            raise ModelNotFoundError(
-                f"{self.name!r} has no revision {self.revision!r}.", "Give a branch, a tag or a commit that exists."
-            ) from error
-        except errors.RemoteEntryNotFoundError:
-            return None
-        except errors.LocalEntryNotFoundError as error:
-            raise ModelNotFoundError(
-                f"{self.name!r} is not in the cache, and {hub.constants.ENDPOINT} does not answer.",
-                self.near_names() or "Check the connection and HF_ENDPOINT, or give a local folder.",
-            ) from error
-        except (errors.HfHubHTTPError, OSError) as error:
-            raise ModelNotFoundError(
-                f"{hub.constants.ENDPOINT} did not give {inside} of {self.name!r}: {str(error).splitlines()[0]}",
-                "Try again, or check HF_ENDPOINT and the token.",
-            ) from error
-        return self.pinned(Path(path))
-
-    def pinned(self, path: Path) -> Path:
-        """Remember the commit that a cached path stands under: …/snapshots/COMMIT/file."""
-        if self.commit is None and "snapshots" in path.parts:
-            self.commit = path.parts[len(path.parts) - 1 - path.parts[::-1].index("snapshots") + 1]
-        return path
-
-    def has_snapshot(self) -> bool:
-        """Whether the cache holds any file of this repository."""
-        return self.name in cached_repositories(self.cache_dir)
+    return path if recover(path) else None
 
 
-def checked_name(filename: str) -> str:
-    """The name of a file inside a model, which must not lead out of it."""
-    parts = PurePosixPath(filename).parts
-    if not parts or ".." in parts or filename.startswith("/") or "\\" in filename or "\0" in filename:
-        raise InputError(f"{filename!r} is not a file inside a model.", "Give a relative name without `..`.")
-    return filename
+def plain_relative(name: str, what: str) -> str:
+    """`name` with forward slashes; raises `UnsafeFileError` if it leads out of the checkpoint."""
+    if not isinstance(name, str):
+        raise InputTypeError(f"A {what} expected, got {type(name).__name__} ({name!r}).", "Pass a string.")
+    path = PurePosixPath(name)
+    if not name or "\\" in name or "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
+        raise UnsafeFileError(
+            f"The {what} {name!r} leads out of the checkpoint, or names nothing in it.",
+            "Use a relative path without '..', with '/' between its parts.",
+        )
+    return str(path)
 
 
-def cached_repositories(cache_dir: str | os.PathLike[str] | None = None) -> list[str]:
-    """Names of the models in the cache."""
+def names_in(folder: Path) -> list[str]:
+    """Names of the files in a folder, sorted; empty when there is no such folder or it cannot be read."""
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return []
+
+
+def folders_beside(path: Path) -> list[str]:
+    """Names of the folders that share this path's parent, hidden ones left out."""
+    try:
+        return sorted(e.name for e in os.scandir(path.parent) if e.is_dir() and not e.name.startswith("."))
+    except OSError:
+        return []
+
+
+def cache_folder(cache_dir: Path | None) -> Path:
+    """The cache: the one given, or the standard one of this machine (`HF_HUB_CACHE`, `HF_HOME`)."""
+    if cache_dir is not None:
+        return cache_dir
     from huggingface_hub import constants
 
-    root = Path(cache_dir or constants.HF_HUB_CACHE)
-    if not root.is_dir():
+    return Path(constants.HF_HUB_CACHE)
+
+
+def cached_repository(name: str, cache_dir: Path | None) -> Path:
+    """The cache's folder of one model repository."""
+    return cache_folder(cache_dir) / f"models--{name.replace('/', '--')}"
+
+
+def cached_ids(cache_dir: Path | None) -> Iterable[str]:
+    """Ids of the model repositories that the cache holds."""
+    try:
+        entries = sorted(entry.name for entry in os.scandir(cache_folder(cache_dir)) if entry.is_dir())
+    except OSError:
         return []
-    return [entry.name.removeprefix("models--").replace("--", "/") for entry in root.glob("models--*")]
+    return [name.removeprefix("models--").replace("--", "/") for name in entries if name.startswith("models--")]

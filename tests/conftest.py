@@ -1,0 +1,57 @@
+"""What holds for every test: no network beyond this machine, the same seeds, a bounded number of threads."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from typing import Any
+
+# Read once, when the libraries are first imported; programs that a test starts inherit them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import samovar
+
+# Programs that a test starts in another folder find the package that is being tested, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(samovar.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+).rstrip(os.pathsep)
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+def forbid_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook that refuses name look-ups of and connections to anything but this machine."""
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None  # Unix sockets have no host.
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+    else:
+        return
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if host and not host.startswith(LOOPBACK):
+        raise RuntimeError(f"A test tried to reach {host!r}: tests use no network.")
+
+
+sys.addaudithook(forbid_network)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test starts from the same random state."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(0)
