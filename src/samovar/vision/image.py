@@ -119,6 +119,8 @@ def to_mode(image: Image.Image, channels: int | None, on_white: bool = False) ->
     """
     if image.mode in DEEP_MODES:
         image = narrow(image)
+    if image.mode == "La":  # Pillow converts grey with premultiplied alpha to nothing else.
+        image = image.convert("LA")
     transparent = "A" in image.getbands() or image.info.get("transparency") is not None
     if channels is None:
         channels = 1 if image.mode in GREY_MODES else 4 if image.mode == "RGBA" else 3

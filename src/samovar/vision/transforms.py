@@ -10,7 +10,7 @@ from samovar.vision.sizes import Shape
 
 # Resized images beyond this are never built whole when only their centre is wanted: a 1 × 5000 image with a shortest
 # edge of 224 would become 224 × 1,120,000.
-LARGE = 2**24
+LARGE = 2**25
 
 
 def resize(image: Image.Image, shape: Shape, crop: Shape | None, resample: int) -> Image.Image:
