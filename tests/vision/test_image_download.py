@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from samovar.errors import ImageError, OfflineError
-from samovar.vision import fetch, load_image
+from samovar.vision import download, load_image
 from samovar.vision.families import ViTImageProcessor
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -95,7 +95,7 @@ def test_bad_answers_are_named(server: ThreadingHTTPServer, path: str, message: 
 
 
 def test_size_limit(server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "MAX_BYTES", 100)
+    monkeypatch.setattr(download, "MAX_BYTES", 100)
     with pytest.raises(ImageError, match="larger than"):
         load_image(url(server, "/picture.png"))
 

@@ -60,6 +60,15 @@ def test_public_names() -> None:
     assert samovar.ImageProcessor is ImageProcessor
 
 
+def test_auto_class(tmp_path: Path) -> None:
+    BitImageProcessor(size=50).save_pretrained(tmp_path / "inside")
+    for loaded in (
+        samovar.AutoImageProcessor.from_pretrained(tmp_path / "inside", use_fast=False, trust_remote_code=False),
+        samovar.AutoImageProcessor.from_pretrained(str(tmp_path), subfolder="inside"),
+    ):
+        assert loaded == BitImageProcessor(size=50)
+
+
 def test_nested_in_the_file_of_a_processor(tmp_path: Path) -> None:
     content = {
         "processor_class": "CLIPProcessor",

@@ -6,21 +6,13 @@ import base64
 import binascii
 import os
 import re
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 
-from samovar.errors import ImageError, OfflineError
+from samovar.errors import ImageError
 
-TIMEOUT = 30.0  # seconds for a whole transfer
-MAX_BYTES = 64 * 2**20  # of one download
-CHUNK = 2**16
 # A shorter text is taken for a mistyped path rather than for an image in base64: the smallest real images need more.
 SHORTEST_BASE64 = 48
-OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def fetch(address: str | os.PathLike[str], timeout: float | None = None) -> tuple[bytes, str]:
@@ -34,7 +26,9 @@ def fetch(address: str | os.PathLike[str], timeout: float | None = None) -> tupl
     text = os.fspath(address)
     if isinstance(address, str):
         if text.lower().startswith(("http://", "https://")):
-            return download(text, TIMEOUT if timeout is None else timeout), short(text)
+            from samovar.vision.download import download  # Slow to import, and seldom needed.
+
+            return download(text, timeout), short(text)
         if text.lower().startswith("data:"):
             return data_url(text), short(text, 40)
     if os.path.isfile(text):
@@ -77,57 +71,6 @@ def from_base64(text: str) -> bytes | None:
         return base64.b64decode(re.sub(r"\s+", "", text), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def download(url: str, timeout: float) -> bytes:
-    """The body behind a URL, within `timeout` seconds and `MAX_BYTES`."""
-    for variable in OFFLINE_VARIABLES:
-        if os.environ.get(variable, "").upper() in {"1", "ON", "YES", "TRUE"}:
-            raise OfflineError(
-                f"{short(url)} is on the network, and {variable} is set.", f"Pass a local file, or unset {variable}."
-            )
-    deadline = time.monotonic() + timeout
-    request = urllib.request.Request(url, headers={"User-Agent": "samovar"})
-    body = bytearray()
-    try:
-        with web_opener().open(request, timeout=timeout) as response:
-            while chunk := response.read1(CHUNK):
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise ImageError(
-                        f"{short(url)} is larger than {MAX_BYTES // 2**20} MiB.", "Download it yourself, pass the file."
-                    )
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"not complete after {timeout:g} s")
-            missing = response.length
-    except ImageError:
-        raise
-    except urllib.error.HTTPError as error:
-        error.close()
-        answer = f"the server answered {error.code} {error.reason}"
-        raise ImageError(f"{short(url)} cannot be read: {answer}.", "Open it in a browser to check it.") from error
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise ImageError(f"{short(url)} cannot be read: {reason}.", "Check the address and the connection.") from error
-    if missing:
-        raise ImageError(f"{short(url)} broke off {missing} bytes before its end.", "Try again.")
-    return bytes(body)
-
-
-def web_opener() -> urllib.request.OpenerDirector:
-    """An opener for http and https only, so that a redirect cannot lead to a local file or another protocol."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
 
 
 def short(text: str, limit: int = 120) -> str:
