@@ -1,0 +1,51 @@
+# The commands of this repository. Each makes its own environment in .venv and is safe to repeat: `make help` lists them.
+# PYTHON=/path/to/python chooses the Python that .venv is made with (3.11 or later).
+
+BIN := .venv/bin
+RUNS_MODELS := .venv/.torch-installed
+RUNS_TESTS := .venv/.dev-installed
+OMP_NUM_THREADS ?= 2
+export OMP_NUM_THREADS
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast bench lint assets clean
+
+help: ## list these commands
+	@echo "make demo [ARGS='\"Your own sentence.\"']   fit and run a sentiment classifier on real film reviews"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{ name = $$2; $$1 = $$2 = ""; printf "make %-12s%s\n", name, $$0 }'
+
+demo: $(RUNS_MODELS) assets
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(RUNS_TESTS) lint assets ## style, types and all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(RUNS_TESTS) assets ## the tests that take seconds
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+lint: $(RUNS_TESTS) ## style (ruff) and types (mypy)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "error: files are not formatted.  → $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/mypy
+
+assets: $(RUNS_MODELS)
+	@$(BIN)/python scripts/fetch_assets.py
+
+clean: ## remove .venv and what builds and tools left
+	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNS_MODELS): pyproject.toml constraints.txt scripts/environment.sh
+	@echo "Making the environment in .venv"
+	@scripts/environment.sh torch
+	@touch $@
+
+# Installing the larger set covers the smaller one, so that tests do not install twice.
+$(RUNS_TESTS): pyproject.toml constraints.txt scripts/environment.sh
+	@echo "Making the environment in .venv, with what tests and benchmarks need"
+	@scripts/environment.sh dev
+	@touch $(RUNS_MODELS) $@
