@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,13 +49,13 @@ def test_the_loss_follows_the_labels(labels: torch.Tensor, count: int, kind: str
 
 
 def test_each_head_reads_its_part_of_the_backbone() -> None:
-    vit = ViTForImageClassification(ViTConfig(**TINY)).eval()
+    vit: Any = ViTForImageClassification(ViTConfig(**TINY)).eval()
     torch.testing.assert_close(vit(PIXELS).logits, vit.head.classifier(vit.vit(PIXELS).last_hidden_state[:, 0]))
-    dino = Dinov2ForImageClassification(Dinov2Config(**TINY)).eval()
+    dino: Any = Dinov2ForImageClassification(Dinov2Config(**TINY)).eval()
     states = dino.dinov2(PIXELS).last_hidden_state
     joined = torch.cat([states[:, 0], states[:, 1:].mean(1)], dim=1)
     torch.testing.assert_close(dino(PIXELS).logits, dino.head.classifier(joined))
-    resnet = ResNetForImageClassification(ResNetConfig(embedding_size=8, hidden_sizes=[16], depths=[1])).eval()
+    resnet: Any = ResNetForImageClassification(ResNetConfig(embedding_size=8, hidden_sizes=[16], depths=[1])).eval()
     pixels = torch.randn(2, 3, 32, 32)
     mean = resnet.resnet(pixels).last_hidden_state.mean((2, 3))
     torch.testing.assert_close(resnet(pixels).logits, resnet.head.classifier(mean), atol=1e-6, rtol=1e-5)
