@@ -1,0 +1,197 @@
+"""`pipeline(...)`: from a task and a model's name to something that can be called. Imports torch only when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from samovar.errors import InputError, SamovarError, TaskError
+from samovar.extras import require
+from samovar.pipelines.registry import FEATURES, PIPELINE_REGISTRY, TaskSpec, cannot_do, infer_task
+
+if TYPE_CHECKING:
+    from samovar.config import Config
+    from samovar.pipelines.base import Pipeline
+
+SOURCE = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "force_download")
+
+
+def pipeline(
+    task: str | None = None,
+    model: Any = None,
+    config: str | Path | Config | None = None,
+    tokenizer: Any = None,
+    image_processor: Any = None,
+    framework: str | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    device: Any = None,
+    device_map: Any = None,
+    dtype: Any = None,
+    torch_dtype: Any = None,
+    batch_size: int | None = None,
+    model_kwargs: dict[str, Any] | None = None,
+    trust_remote_code: bool = False,
+    pipeline_class: type[Pipeline] | None = None,
+    **kwargs: Any,
+) -> Pipeline:
+    """A pipeline for a task.
+
+    `model`, `tokenizer` and `image_processor` are ids, folders or loaded objects; what is not given is loaded from
+    where the model comes from. `task` may be left out when the checkpoint says what it was saved from. `device` None
+    means an accelerator if there is one; an int counts accelerators, -1 is the CPU. `dtype` is a `torch.dtype`, its
+    name or `"auto"` (as stored). `cache_dir`, `local_files_only`, `subfolder` and `force_download` say where files
+    come from; `model_kwargs` go to `from_pretrained`; `framework` and `trust_remote_code` are accepted and mean
+    nothing here: no code of a repository is run. All other keyword arguments are defaults for the calls::
+
+        classify = pipeline("text-classification", model="folder-or-id", top_k=None)
+        classify(["I like it.", "I do not."])
+
+    Raises `TaskError` when the task is unknown, cannot be inferred, or has no trained head in the checkpoint; and
+    what loading a model, a tokenizer or an image processor raises.
+    """
+    torch = require("torch", feature="Running a pipeline")
+    options = {name: kwargs.pop(name) for name in SOURCE if name in kwargs}
+    options |= {name: value for name, value in (("revision", revision), ("token", token)) if value is not None}
+    spec = PIPELINE_REGISTRY.find(task) if isinstance(task, str) else None
+    if spec is None and task is not None:
+        raise TaskError(f"A task is a str, got {type(task).__name__}.", "Such as pipeline('text-classification', …).")
+    if model is None:
+        model, revision = default_model(task, spec)
+        options |= {"revision": revision} if revision else {}
+    named = isinstance(model, str | Path)
+    settings = read_settings(config, str(model), options) if named else model.config
+    if spec is None:
+        spec = spec_for(settings, model, pipeline_class)
+    if pipeline_class is None:
+        pipeline_class = spec.pipeline_class()
+    loaded = model
+    if named:
+        loading = {"dtype": dtype if dtype is not None else torch_dtype, **(model_kwargs or {}), **options}
+        loading = {name: value for name, value in loading.items() if value is not None}
+        loaded = load_model(spec, model, config, settings, first_device(device, device_map), loading)
+    elif dtype is not None or torch_dtype is not None:
+        from samovar.weights.load import wanted_dtype
+
+        loaded.to(wanted_dtype(dtype if dtype is not None else torch_dtype, loaded.config))
+    origin = str(model) if named else getattr(model, "name_or_path", "")
+    parts = {}
+    if wants(pipeline_class, "_load_tokenizer", spec, "text"):
+        parts["tokenizer"] = load_part("tokenizer", "AutoTokenizer", tokenizer, origin, options)
+    if wants(pipeline_class, "_load_image_processor", spec, "image"):
+        parts["image_processor"] = load_part("image_processor", "AutoImageProcessor", image_processor, origin, options)
+    where = device if device is not None else device_map
+    if where == "auto" or isinstance(where, dict):
+        where = next(loaded.parameters(), torch.empty(0)).device if isinstance(where, dict) else None
+    return pipeline_class(model=loaded, task=spec.name, device=where, batch_size=batch_size, **parts, **kwargs)
+
+
+def default_model(task: str | None, spec: TaskSpec | None) -> tuple[str, str | None]:
+    """The model that a registered task names as its default; raises `TaskError` when there is none."""
+    if spec is not None and spec.default is not None:
+        return spec.default
+    shown = task or "text-classification"
+    raise TaskError(
+        "No model was named" + (f" for the task {task!r}" if task else "") + ", and none is chosen for you.",
+        f"Give the argument `model`: an id, a folder or a loaded model, such as "
+        f"pipeline({shown!r}, model='owner/name').",
+    )
+
+
+def read_settings(config: str | Path | Config | None, name: str, options: dict[str, Any]) -> Config:
+    """The configuration of a named model, or the one given in its place."""
+    from samovar.auto import AutoConfig
+
+    if config is None or isinstance(config, str | Path):
+        return AutoConfig.from_pretrained(name if config is None else config, **options)
+    return config
+
+
+def spec_for(settings: Any, model: Any, pipeline_class: type[Pipeline] | None) -> TaskSpec:
+    """The task of a model when none was named."""
+    named = isinstance(model, str | Path)
+    saved_from = getattr(settings, "architectures", None) if named else [type(model).__name__]
+    if pipeline_class is not None:
+        auto = ("AutoModel",) if not saved_from else auto_for(saved_from[0])
+        return TaskSpec(pipeline_class.__name__, pipeline_class, auto, kind="custom")
+    if not saved_from:
+        raise TaskError(
+            f"The task cannot be inferred: the config.json of {model} has no `architectures`.",
+            f"Name it, such as pipeline('text-classification', model={str(model)!r}).",
+        )
+    return PIPELINE_REGISTRY.find(infer_task(saved_from[0]))
+
+
+def auto_for(saved_from: str) -> tuple[Any, ...]:
+    """Auto classes that load a checkpoint of this class with its head."""
+    for spec in PIPELINE_REGISTRY.tasks.values():
+        if spec.name not in FEATURES.values() and any(saved_from.endswith(end) for end in spec.saved_as):
+            return spec.auto
+    return ("AutoModel",)
+
+
+def load_model(
+    spec: TaskSpec, name: str | Path, config: Any, settings: Config, device: Any, loading: dict[str, Any]
+) -> Any:
+    """The model with a head for this task; raises `TaskError` rather than start a head anew."""
+    saved_from = (settings.architectures or [type(settings).__name__.replace("Config", "Model")])[0]
+    errors: list[SamovarError] = []
+    for auto in spec.auto_classes():
+        try:
+            model, report = auto.from_pretrained(
+                name, config=None if config is None else settings, device=device, output_loading_info=True, **loading
+            )
+        except TaskError as error:
+            errors.append(error)
+            continue
+        fresh = {key for key in report["missing_keys"] if not key.startswith("pooler.")}
+        if fresh or report["mismatched_keys"]:
+            raise TaskError(*cannot_do(saved_from, spec.name))
+        if report["missing_keys"] and getattr(model, "pooler", None) is not None:
+            # A pooler that the file does not have would hand out random features.
+            model.pooler = None
+        return model
+    if errors:
+        raise TaskError(*cannot_do(saved_from, spec.name)) from errors[-1]
+    raise TaskError(
+        f"The task {spec.name!r} was registered without `pt_model`, so a model cannot be loaded by name.",
+        "Register it with an auto class, or pass a loaded model.",
+    )
+
+
+def first_device(device: Any, device_map: Any) -> Any:
+    """What `from_pretrained` is told, so that weights go to where they are used at once."""
+    chosen = device if device is not None else device_map
+    if chosen is None or (isinstance(chosen, int) and chosen >= 0):
+        import torch
+
+        from samovar.pipelines.base import chosen_device
+
+        return chosen_device(chosen, torch.device("cpu"))
+    return chosen
+
+
+def wants(pipeline_class: Any, flag: str, spec: TaskSpec, kind: str) -> bool:
+    """Whether a pipeline needs this part: its class says so, or it is a custom one for inputs of this kind."""
+    return getattr(pipeline_class, flag, False) or (
+        spec.kind in (kind, "multimodal") and not pipeline_class.__module__.startswith("samovar.pipelines.")
+    )
+
+
+def load_part(argument: str, auto_name: str, given: Any, origin: str, options: dict[str, Any]) -> Any:
+    """A tokenizer or image processor: the object given, or loaded by the name given, or from beside the model."""
+    if given is not None and not isinstance(given, str | Path):
+        return given
+    name = given if given is not None else origin
+    if not name:
+        raise InputError(
+            f"The model was given as an object that was not loaded from a folder or repository, so its {argument} "
+            "is unknown.",
+            f"Give {argument}= too: an id, a folder or an object.",
+        )
+    import samovar.auto
+
+    if given is not None:
+        # `revision` and `subfolder` belong to the model's repository, not to this one.
+        options = {key: value for key, value in options.items() if key not in ("revision", "subfolder")}
+    return getattr(samovar.auto, auto_name).from_pretrained(name, **options)
