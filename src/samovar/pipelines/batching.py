@@ -13,6 +13,7 @@ caller's `next()` calls except the preparation of chunks that were read already;
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,8 @@ import torch
 
 from samovar.errors import InputError, NumericError
 from samovar.pipelines.packing import Item, Limits, pack
+
+logger = logging.getLogger(__name__)
 
 # Seconds after which a window is run with the inputs that a slow source has given so far.
 PATIENCE = 0.5
@@ -134,7 +137,9 @@ class Batches:
         if isinstance(error, torch.OutOfMemoryError):
             middle = len(rows) // 2
             return self.start(rows[:middle])() + self.start(rows[middle:])()
-        return [value for row in rows for value in self.start([row])()]
+        values = [value for row in rows for value in self.start([row])()]
+        logger.warning("A batch of %d rows failed, but each row alone did not: %r", len(rows), error)
+        return values
 
     def settle(self, rows: list[Row], wait: Callable[[], list[Any]]) -> None:
         """Hand a batch's values to their inputs."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.errors import InputError, SamovarError, TaskError
 from samovar.extras import require
-from samovar.pipelines.registry import FEATURES, PIPELINE_REGISTRY, TaskSpec, cannot_do, infer_task
+from samovar.pipelines.registry import FEATURES, PIPELINE_REGISTRY, TaskSpec, cannot_do, infer_task, is_vision
 
 if TYPE_CHECKING:
     from samovar.config import Config
@@ -76,9 +76,9 @@ def pipeline(
         loaded.to(wanted_dtype(dtype if dtype is not None else torch_dtype, loaded.config))
     origin = str(model) if named else getattr(model, "name_or_path", "")
     parts = {}
-    if wants(pipeline_class, "_load_tokenizer", spec, "text"):
+    if tokenizer is not None or wants(pipeline_class, "_load_tokenizer", spec, "text"):
         parts["tokenizer"] = load_part("tokenizer", "AutoTokenizer", tokenizer, origin, options)
-    if wants(pipeline_class, "_load_image_processor", spec, "image"):
+    if image_processor is not None or wants(pipeline_class, "_load_image_processor", spec, "image"):
         parts["image_processor"] = load_part("image_processor", "AutoImageProcessor", image_processor, origin, options)
     where = device if device is not None else device_map
     if where == "auto" or isinstance(where, dict):
@@ -113,7 +113,8 @@ def spec_for(settings: Any, model: Any, pipeline_class: type[Pipeline] | None) -
     saved_from = getattr(settings, "architectures", None) if named else [type(model).__name__]
     if pipeline_class is not None:
         auto = ("AutoModel",) if not saved_from else auto_for(saved_from[0])
-        return TaskSpec(pipeline_class.__name__, pipeline_class, auto, kind="custom")
+        kind = "image" if saved_from and is_vision(saved_from[0]) else "text"
+        return TaskSpec(pipeline_class.__name__, pipeline_class, auto, kind=kind)
     if not saved_from:
         raise TaskError(
             f"The task cannot be inferred: the config.json of {model} has no `architectures`.",

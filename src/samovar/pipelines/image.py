@@ -27,8 +27,9 @@ class ImagePipeline(Pipeline):
 
     def limits(self, batch_size: int | None) -> Limits:
         """A budget of pixels; the window is small, as prepared images are large and mostly of one size."""
-        cpu = self.device.type == "cpu"
-        return Limits(CPU_BUDGET if cpu else ACCELERATOR_BUDGET, batch_size, window=32 if cpu else 512, chunk=4)
+        if self.device.type == "cpu":
+            return Limits(CPU_BUDGET, batch_size, window=32, chunk=4)
+        return Limits(ACCELERATOR_BUDGET, batch_size, window=512, chunk=16)
 
     def prepare_many(self, inputs: list[Any], timeout: float | None = None, **options: Any) -> list[list[Item]]:
         """Each image as `pixel_values` (channels, height, width); images of other sizes go into other batches."""

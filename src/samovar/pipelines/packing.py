@@ -34,7 +34,7 @@ class Limits:
 
     budget: int
     rows: int | None = None
-    overhead: int = 0
+    overhead: int = 1
     window: int = 512
     chunk: int = 64
 

@@ -89,8 +89,10 @@ class TokenClassificationPipeline(TextPipeline):
         asked: dict[str, Any] = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
         if stride is not None and self.limit is not None:
             asked |= {"truncation": True, "max_length": self.limit, "stride": stride, "return_overflowing_tokens": True}
-        elif self.limit is not None:
-            asked |= {"truncation": options.get("truncation") or True, "max_length": self.limit}
+        else:
+            # Measured first, so that a text that is cut is told of.
+            length = len(self.encode([text], is_split_into_words=split, **options)[0]["input_ids"])
+            asked |= {"truncation": True, "max_length": length}
         encoding = self.tokenizer([text], is_split_into_words=split, **asked)
         items = []
         for number in range(len(encoding["input_ids"])):
