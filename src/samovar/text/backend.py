@@ -1,0 +1,120 @@
+"""Rust tokenizers from vocabulary files: WordPiece (`vocab.txt`) and byte-level BPE (`vocab.json` + `merges.txt`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as RustTokenizer
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from samovar.errors import CorruptFileError, TokenizerError
+
+
+def from_json(path: Path) -> RustTokenizer:
+    """Read tokenizer.json. Raises `CorruptFileError`."""
+    try:
+        return RustTokenizer.from_file(str(path))
+    except Exception as error:  # The Rust side raises bare `Exception` for whatever it cannot parse.
+        raise CorruptFileError(f"{path} is no tokenizer: {error}.", "Download the file again.") from error
+
+
+def read_vocab(path: Path) -> dict[str, int]:
+    """vocab.txt (one token a line) or vocab.json (token → id). Raises `CorruptFileError` or `TokenizerError`."""
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix == ".json":
+            vocab = {str(token): int(index) for token, index in json.loads(text).items()}
+        else:
+            vocab = {token: index for index, token in enumerate(text.removesuffix("\n").split("\n")) if token}
+    except OSError as error:
+        raise TokenizerError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CorruptFileError(f"{path} is no vocabulary: {error}.", "Download the file again.") from error
+    if not vocab:
+        raise TokenizerError(f"{path} holds no token.", "Give a vocabulary with one token a line.")
+    return vocab
+
+
+def read_merges(path: Path) -> list[tuple[str, str]]:
+    """merges.txt: a pair of pieces a line, the most frequent first. Raises `CorruptFileError`."""
+    merges = []
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+        if not line or (number == 1 and line.startswith("#version")):
+            continue
+        left, _, right = line.partition(" ")
+        if not left or not right:
+            raise CorruptFileError(f"{path}, line {number}: {line!r} is no pair of pieces.", "Download it again.")
+        merges.append((left, right))
+    return merges
+
+
+def wordpiece(vocab: Mapping[str, int], settings: Mapping[str, Any], tokens: Mapping[str, str]) -> RustTokenizer:
+    """WordPiece as in BERT (Devlin et al. 2019): clean, lower-case, split at spaces and punctuation, longest match."""
+    rust = RustTokenizer(models.WordPiece(dict(vocab), unk_token=tokens["unk_token"], max_input_chars_per_word=100))
+    rust.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=settings.get("do_lower_case", True),
+    )
+    rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    rust.decoder = decoders.WordPiece(prefix="##")
+    return rust
+
+
+def byte_level_bpe(
+    vocab: Mapping[str, int], merges: list[tuple[str, str]], settings: Mapping[str, Any]
+) -> RustTokenizer:
+    """Byte-pair encoding over bytes (Radford et al. 2019)."""
+    rust = RustTokenizer(models.BPE(dict(vocab), merges, fuse_unk=False))
+    rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=settings.get("add_prefix_space", False))
+    rust.decoder = decoders.ByteLevel()
+    return rust
+
+
+def bert_template(rust: RustTokenizer, tokens: Mapping[str, str]) -> processors.PostProcessor:
+    """`[CLS] A [SEP] B [SEP]`, with types 0 and 1."""
+    cls_token, sep_token = tokens["cls_token"], tokens["sep_token"]
+    return processors.TemplateProcessing(
+        single=f"{cls_token}:0 $A:0 {sep_token}:0",
+        pair=f"{cls_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
+        special_tokens=[(token, rust.token_to_id(token) or 0) for token in (cls_token, sep_token)],
+    )
+
+
+def roberta_template(
+    rust: RustTokenizer, tokens: Mapping[str, str], add_prefix_space: bool
+) -> processors.PostProcessor:
+    """`<s> A </s></s> B </s>`, all of type 0; offsets leave out the space before a word."""
+    pairs = [(token, rust.token_to_id(token) or 0) for token in (tokens["sep_token"], tokens["cls_token"])]
+    return processors.RobertaProcessing(pairs[0], pairs[1], trim_offsets=True, add_prefix_space=add_prefix_space)
+
+
+def plain_bytes(rust: RustTokenizer, tokens: Mapping[str, str]) -> processors.PostProcessor:
+    """No special tokens; offsets keep the space before a word."""
+    return processors.ByteLevel(trim_offsets=False)
+
+
+def with_settings(rust: RustTokenizer, settings: Mapping[str, Any]) -> RustTokenizer:
+    """The tokenizer with settings that the caller gave laid over what its file says.
+
+    `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` belong to BERT's normaliser, `add_prefix_space` to
+    the byte-level pre-tokeniser.
+    """
+    names = {
+        "do_lower_case": "lowercase",
+        "strip_accents": "strip_accents",
+        "tokenize_chinese_chars": "handle_chinese_chars",
+    }
+    wanted = {names[name]: value for name, value in settings.items() if name in names}
+    if wanted and isinstance(rust.normalizer, normalizers.BertNormalizer):
+        state = json.loads(rust.to_str())["normalizer"]
+        state.pop("type")
+        state["handle_chinese_chars"] = state.get("handle_chinese_chars", True)
+        rust.normalizer = normalizers.BertNormalizer(**{**state, **wanted})
+    if "add_prefix_space" in settings and isinstance(rust.pre_tokenizer, pre_tokenizers.ByteLevel):
+        rust.pre_tokenizer.add_prefix_space = settings["add_prefix_space"]
+    return rust

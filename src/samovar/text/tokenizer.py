@@ -1,0 +1,552 @@
+"""`Tokenizer`: text to ids and back, on the Rust `tokenizers` library, with the call surface of the field."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from tokenizers import AddedToken, Encoding
+from tokenizers import Tokenizer as RustTokenizer
+
+from samovar.errors import InputError, InputTypeError, TokenizerError
+from samovar.text import backend
+from samovar.text.encoding import BatchEncoding
+from samovar.text.inputs import as_batch
+from samovar.text.padding import as_columns, pad_columns
+from samovar.text.special_tokens import ROLES, SpecialTokens
+
+logger = logging.getLogger(__name__)
+
+UNLIMITED = int(1e30)
+"""`model_max_length` of a tokenizer whose files name no limit."""
+
+TOKENIZER_FILE, CONFIG_FILE, SPECIAL_FILE = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
+TRUNCATIONS: dict[Any, str | None] = {
+    True: "longest_first",
+    "longest_first": "longest_first",
+    "only_first": "only_first",
+}
+TRUNCATIONS |= {"only_second": "only_second", False: None, None: None, "do_not_truncate": None}
+PADDINGS: dict[Any, str | None] = {
+    True: "longest",
+    "longest": "longest",
+    "max_length": "max_length",
+    False: None,
+    "do_not_pad": None,
+}
+# Settings of `tokenizer_config.json` that live in attributes here; all others are kept and written back as read.
+OWN_KEYS = {*ROLES, "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "model_max_length"}
+OWN_KEYS |= {"max_len", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
+
+
+class Tokenizer(SpecialTokens):
+    """Any tokenizer whose whole behaviour a `tokenizer.json` holds; families add defaults and vocabulary files.
+
+    Built from a folder or repository by `from_pretrained`, or from `tokenizer_object`, `tokenizer_file` or the
+    family's own vocabulary files. Settings are those of `tokenizer_config.json`: special tokens by role,
+    `padding_side`, `truncation_side`, `model_max_length`, `model_input_names`, `clean_up_tokenization_spaces`.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    vocab_files_names: ClassVar[Mapping[str, str]] = {}
+    is_fast = True
+
+    def __init__(
+        self,
+        vocab_file: str | Path | None = None,
+        merges_file: str | Path | None = None,
+        *,
+        tokenizer_file: str | Path | None = None,
+        tokenizer_object: RustTokenizer | None = None,
+        name_or_path: str = "",
+        **settings: Any,
+    ) -> None:
+        merged = {**self.defaults, **settings}
+        if tokenizer_object is not None:
+            rust = copy.deepcopy(tokenizer_object)
+        elif tokenizer_file is not None:
+            rust = backend.from_json(Path(tokenizer_file))
+        else:
+            rust = self.build(vocab_file, merges_file, merged)
+        # A file may carry a batch's truncation and padding; here both belong to the call.
+        rust.no_truncation()
+        rust.no_padding()
+        self.rust = rust
+        self.lock = threading.Lock()
+        self.state: tuple[Any, ...] = (None, None)
+        self.name_or_path = name_or_path
+        self.padding_side = merged.get("padding_side", "right")
+        self.truncation_side = merged.get("truncation_side", "right")
+        self.model_max_length = int(merged.get("model_max_length") or merged.get("max_len") or UNLIMITED)
+        self.model_input_names = list(merged.get("model_input_names", ["input_ids", "attention_mask"]))
+        self.clean_up_tokenization_spaces = bool(merged.get("clean_up_tokenization_spaces", False))
+        self.pad_token_type_id = 0
+        self.settings = {key: value for key, value in settings.items() if key not in OWN_KEYS}
+        self.warned_long = False
+        if any(side not in ("left", "right") for side in (self.padding_side, self.truncation_side)):
+            raise TokenizerError("padding_side and truncation_side are 'left' or 'right'.", "Correct the setting.")
+        self.restore_added(merged.get("added_tokens_decoder") or {})
+        known = self.rust.get_vocab(with_added_tokens=True)
+        given = {role: merged[role] for role in merged if role in OWN_KEYS}
+        for role in ROLES:
+            # A default that the vocabulary does not have is no token of this checkpoint.
+            if role not in settings and role in given and str(given[role]) not in known:
+                del given[role]
+        self.set_special_tokens(given)
+
+    def build(
+        self, vocab_file: str | Path | None, merges_file: str | Path | None, settings: Mapping[str, Any]
+    ) -> RustTokenizer:
+        """The Rust tokenizer from vocabulary files; families that have such files override this."""
+        raise TokenizerError(
+            f"{type(self).__name__} is built from {TOKENIZER_FILE}, and none was given.",
+            "Give `tokenizer_file` or `tokenizer_object`, or use from_pretrained on a folder that has the file.",
+        )
+
+    def restore_added(self, decoder: Mapping[Any, Any]) -> None:
+        """Add tokens that only `tokenizer_config.json` lists, in the order of their ids."""
+        known = self.rust.get_vocab(with_added_tokens=True)
+        for _, entry in sorted(decoder.items(), key=lambda item: int(item[0])):
+            if entry["content"] not in known:
+                token = AddedToken(**{k: v for k, v in entry.items() if not k.startswith("__")})
+                (self.rust.add_special_tokens if entry.get("special") else self.rust.add_tokens)([token])
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Self:
+        """Load from a folder, the cache or the endpoint; keyword arguments override the files' settings.
+
+        Raises `TokenizerError` naming the files that were looked for, or `CorruptFileError`.
+        """
+        from samovar.text.load import load_tokenizer
+
+        return load_tokenizer(name_or_path, tokenizer_class=cls, **kwargs)  # type: ignore[return-value]
+
+    # Encoding -------------------------------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Encode a text, a pair, or a batch of either.
+
+        Returns `input_ids` and the other inputs that the model reads, as lists or as tensors (batch, sequence).
+        `padding` is False, True or "longest", or "max_length"; `truncation` False, True or "longest_first",
+        "only_first" or "only_second"; `stride` tokens overlap between a truncated text and its overflow.
+        Raises `InputTypeError` for what is no text, `InputError` for options that contradict each other.
+        """
+        rows, batched = as_batch(text, text_pair, is_split_into_words)
+        cut, fill, length = self.strategies(padding, truncation, max_length, verbose)
+        paired = (
+            any(isinstance(row, tuple) for row in rows)
+            if not is_split_into_words
+            else bool(rows and isinstance(rows[0], tuple) and rows[0] and isinstance(rows[0][0], list | tuple))
+        )
+        if cut == "only_second" and rows and not paired:
+            raise InputError("truncation='only_second' was given, but no second text.", "Use truncation=True.")
+        side = padding_side or self.padding_side
+        encodings = self.encode_rows(
+            rows, add_special_tokens, is_split_into_words, cut, fill, length, stride, pad_to_multiple_of, side, paired
+        )
+        columns, flat = self.columns(
+            encodings,
+            types="token_type_ids" in self.model_input_names
+            if return_token_type_ids is None
+            else return_token_type_ids,
+            mask="attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask,
+            special=return_special_tokens_mask,
+            offsets=return_offsets_mapping,
+            length=return_length,
+            overflow=return_overflowing_tokens,
+        )
+        self.warn_if_long(columns["input_ids"], length, verbose)
+        if return_tensors is None and not batched and not return_overflowing_tokens:
+            return BatchEncoding({name: values[0] for name, values in columns.items()}, flat)
+        return BatchEncoding(columns, flat, return_tensors)
+
+    def strategies(
+        self, padding: bool | str, truncation: bool | str | None, max_length: int | None, verbose: bool
+    ) -> tuple[str | None, str | None, int | None]:
+        """Truncation, padding and the length that they work towards."""
+        padding, truncation = getattr(padding, "value", padding), getattr(truncation, "value", truncation)
+        if truncation not in TRUNCATIONS:
+            names = [name for name in TRUNCATIONS if isinstance(name, str)]
+            raise InputError(f"truncation={truncation!r} is unknown.", f"Use True, False, {', '.join(names)}.")
+        if padding not in PADDINGS:
+            raise InputError(f"padding={padding!r} is unknown.", "Use True, False, 'longest' or 'max_length'.")
+        cut, fill = TRUNCATIONS[truncation], PADDINGS[padding]
+        if max_length is not None and truncation is None and fill is None:
+            # A length without a word on what it is for has always meant truncation.
+            cut = "longest_first"
+            if verbose:
+                logger.warning(
+                    "max_length was given without truncation: texts are truncated (truncation=True says so)."
+                )
+        if max_length is None and (cut or fill == "max_length"):
+            if self.model_max_length < UNLIMITED // 10**10:
+                max_length = self.model_max_length
+            else:
+                if verbose:
+                    logger.warning(
+                        "No max_length was given and the tokenizer names none: neither cut nor padded to it."
+                    )
+                cut, fill = None, None if fill == "max_length" else fill
+        return cut, fill, max_length
+
+    def encode_rows(
+        self,
+        rows: list[Any],
+        add_special_tokens: bool,
+        words: bool,
+        cut: str | None,
+        fill: str | None,
+        length: int | None,
+        stride: int,
+        multiple: int | None,
+        side: str,
+        paired: bool,
+    ) -> list[Encoding]:
+        """The Rust encodings of all rows, truncated and padded."""
+        truncation = padding = None
+        if cut is not None and length is not None:
+            special = self.rust.num_special_tokens_to_add(paired) if add_special_tokens else 0
+            if length < special or length < 1:
+                raise InputError(
+                    f"max_length={length} has no room: {special} special tokens are added to each text.",
+                    f"Use at least {special + 1}, or add_special_tokens=False.",
+                )
+            if stride and stride >= length - special:
+                raise InputError(
+                    f"stride={stride} leaves no room: {length - special} tokens fit beside the special ones.",
+                    "Use a smaller stride or a larger max_length.",
+                )
+            truncation = (length, stride, cut, self.truncation_side)
+        if fill is not None:
+            if self.pad_token is None:
+                raise InputError(
+                    "Padding was asked for, but this tokenizer has no padding token.",
+                    "Set one, for example `tokenizer.pad_token = tokenizer.eos_token`.",
+                )
+            target = length if fill == "max_length" else None
+            padding = (target, multiple, side, self.pad_token_id, self.pad_token_type_id, self.pad_token)
+        # Truncation and padding are state of the Rust object, so a call holds it until its batch is encoded.
+        with self.lock:
+            if self.state[0] != truncation:
+                self.rust.no_truncation()
+                if truncation is not None:
+                    size, overlap, strategy, direction = truncation
+                    self.rust.enable_truncation(size, stride=overlap, strategy=strategy, direction=direction)
+            if self.state[1] != padding:
+                self.rust.no_padding()
+                if padding is not None:
+                    target, multiple, side, index, kind, token = padding
+                    self.rust.enable_padding(
+                        direction=side,
+                        pad_id=index,
+                        pad_type_id=kind,
+                        pad_token=token,
+                        length=target,
+                        pad_to_multiple_of=multiple,
+                    )
+            self.state = (truncation, padding)
+            return self.rust.encode_batch(rows, is_pretokenized=words, add_special_tokens=add_special_tokens)
+
+    def columns(
+        self,
+        encodings: list[Encoding],
+        types: bool,
+        mask: bool,
+        special: bool,
+        offsets: bool,
+        length: bool,
+        overflow: bool,
+    ) -> tuple[dict[str, list[Any]], list[Encoding]]:
+        """Key → rows; with `overflow` each text's further pieces follow it as rows of their own."""
+        flat, sample = encodings, []
+        if overflow:
+            pieces = [(i, piece) for i, first in enumerate(encodings) for piece in (first, *first.overflowing)]
+            sample, flat = [i for i, _ in pieces], [piece for _, piece in pieces]
+        columns: dict[str, list[Any]] = {"input_ids": [e.ids for e in flat]}
+        if types:
+            columns["token_type_ids"] = [e.type_ids for e in flat]
+        if mask:
+            columns["attention_mask"] = [e.attention_mask for e in flat]
+        if special:
+            columns["special_tokens_mask"] = [e.special_tokens_mask for e in flat]
+        if offsets:
+            columns["offset_mapping"] = [e.offsets for e in flat]
+        if length:
+            columns["length"] = [len(e) for e in flat]
+        if overflow:
+            columns["overflow_to_sample_mapping"] = sample
+        return columns, flat
+
+    def warn_if_long(self, rows: Sequence[Sequence[int]], length: int | None, verbose: bool) -> None:
+        """Say once that a text is longer than the model reads."""
+        if length is None and verbose and not self.warned_long:
+            longest = max(map(len, rows), default=0)
+            if longest > self.model_max_length:
+                self.warned_long = True
+                logger.warning(
+                    "A text has %d tokens, more than the %d that the model reads; pass truncation=True.",
+                    longest,
+                    self.model_max_length,
+                )
+
+    def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
+        """The ids alone."""
+        return self(text, text_pair, **options)["input_ids"]
+
+    encode_plus = __call__
+    batch_encode_plus = __call__
+
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
+        """The tokens of a text, without special ones unless asked for."""
+        return self(text, pair, add_special_tokens=add_special_tokens, verbose=False, **options).tokens()
+
+    def pad(
+        self,
+        encoded_inputs: Any,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Fill up encoded texts — a list of mappings or a mapping of lists — to one length."""
+        columns, batched = as_columns(encoded_inputs)
+        if columns and next(iter(columns.values())):
+            _, fill, length = self.strategies(padding, None if padding else False, max_length, verbose=False)
+            key = "input_ids" if "input_ids" in columns else next(iter(columns))
+            longest = max(len(row) for row in columns[key])
+            target = longest if fill != "max_length" or length is None else max(longest, length)
+            if fill is None:
+                target = 0
+            elif pad_to_multiple_of:
+                target = -(-target // pad_to_multiple_of) * pad_to_multiple_of
+            mask = (
+                "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
+            )
+            side = padding_side or self.padding_side
+            columns = pad_columns(columns, target, side, self.pad_token_id, self.pad_token_type_id, mask)
+        if not batched and return_tensors is None:
+            columns = {name: rows[0] for name, rows in columns.items()}
+        return BatchEncoding(columns, tensor_type=return_tensors, prepend_batch_axis=False)
+
+    # Decoding -------------------------------------------------------------------------------------------------------
+
+    def decode(
+        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+    ) -> Any:
+        """Ids as text; a batch of ids as a list of texts."""
+        ids = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
+        ids = ids["input_ids"] if isinstance(ids, Mapping) else ids
+        if isinstance(ids, Sequence) and ids and isinstance(ids[0], list | tuple):
+            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
+        ids = [ids] if isinstance(ids, int) else list(ids)
+        text = self.rust.decode(ids, skip_special_tokens=skip_special_tokens)
+        clean = (
+            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        )
+        # In byte-level text every space is the author's own.
+        return clean_up(text) if clean and type(self.rust.model).__name__ != "BPE" else text
+
+    def batch_decode(self, sequences: Any, skip_special_tokens: bool = False, **options: Any) -> list[str]:
+        """A text for each row of ids."""
+        rows = sequences.tolist() if hasattr(sequences, "tolist") else sequences
+        return [self.decode(row, skip_special_tokens, **options) for row in rows]
+
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
+        """Ids of tokens; those not in the vocabulary get the unknown token's."""
+        if isinstance(tokens, str):
+            index = self.rust.token_to_id(tokens)
+            return self.unk_token_id if index is None else index
+        return [self.convert_tokens_to_ids(token) for token in tokens]
+
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
+        """Tokens of ids."""
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
+        if isinstance(ids, int):
+            return self.rust.id_to_token(ids)
+        left_out = set(self.all_special_ids) if skip_special_tokens else set()
+        return [self.rust.id_to_token(index) for index in ids if index not in left_out]
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """Tokens joined to text as decoding does it."""
+        decoder = self.rust.decoder
+        return " ".join(tokens) if decoder is None else decoder.decode(tokens)
+
+    # Vocabulary -----------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.rust.get_vocab_size(with_added_tokens=True)
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens of the vocabulary, without added ones."""
+        return self.rust.get_vocab_size(with_added_tokens=False)
+
+    def get_vocab(self) -> dict[str, int]:
+        """Token → id, with added tokens."""
+        return self.rust.get_vocab(with_added_tokens=True)
+
+    vocab = property(get_vocab)
+
+    @property
+    def backend_tokenizer(self) -> RustTokenizer:
+        """The Rust object; options of a call may be set on it."""
+        return self.rust
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """Id → token of what was added to the vocabulary."""
+        return dict(sorted(self.rust.get_added_tokens_decoder().items()))
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """Token → id of what was added to the vocabulary."""
+        return {token.content: index for index, token in self.added_tokens_decoder.items()}
+
+    def add_tokens(
+        self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
+    ) -> int:
+        """Add tokens to the vocabulary; returns how many are new. Resize the model's embeddings afterwards."""
+        tokens = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)
+        for index, token in enumerate(tokens):
+            if not isinstance(token, str | AddedToken):
+                raise InputTypeError(f"Token {index} is {type(token).__name__}, not text.", "Give str or AddedToken.")
+        return (self.rust.add_special_tokens if special_tokens else self.rust.add_tokens)(tokens)
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """How many special tokens a text, or a pair of them, gets."""
+        return self.rust.num_special_tokens_to_add(pair)
+
+    @property
+    def max_len_single_sentence(self) -> int:
+        """Tokens of a text that fit beside the special ones."""
+        return self.model_max_length - self.num_special_tokens_to_add(False)
+
+    def build_inputs_with_special_tokens(self, ids: list[int], pair: list[int] | None = None) -> list[int]:
+        """Ids of one or two texts with the special tokens between and around them."""
+        first = self.rust.encode("", add_special_tokens=False)
+        both = [self.as_encoding(first, ids), None if pair is None else self.as_encoding(first, pair)]
+        return self.rust.post_process(both[0], both[1], True).ids
+
+    def as_encoding(self, empty: Encoding, ids: list[int]) -> Encoding:
+        """An encoding that holds just these ids."""
+        merged = copy.deepcopy(empty)
+        for index in ids:
+            piece = copy.deepcopy(empty)
+            piece.pad(1, pad_id=index, pad_token=self.rust.id_to_token(index) or "")
+            merged = Encoding.merge([merged, piece], growing_offsets=False)
+        return merged
+
+    def get_special_tokens_mask(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = True
+    ) -> list[int]:
+        """1 for special tokens, 0 for the others."""
+        ids = token_ids_0
+        if not already_has_special_tokens:
+            ids = self.build_inputs_with_special_tokens(token_ids_0, token_ids_1)
+        special = set(self.all_special_ids)
+        return [int(index in special) for index in ids]
+
+    # Files ----------------------------------------------------------------------------------------------------------
+
+    def to_config(self) -> dict[str, Any]:
+        """What `tokenizer_config.json` holds."""
+        name = type(self).__name__ if type(self) is not Tokenizer else "PreTrainedTokenizerFast"
+        return {
+            **self.settings,
+            **self.special_tokens_map,
+            "added_tokens_decoder": {
+                str(index): {
+                    "content": token.content,
+                    "lstrip": token.lstrip,
+                    "normalized": token.normalized,
+                    "rstrip": token.rstrip,
+                    "single_word": token.single_word,
+                    "special": token.special,
+                }
+                for index, token in self.added_tokens_decoder.items()
+            },
+            "clean_up_tokenization_spaces": self.clean_up_tokenization_spaces,
+            "model_max_length": self.model_max_length,
+            "model_input_names": self.model_input_names,
+            "padding_side": self.padding_side,
+            "truncation_side": self.truncation_side,
+            "tokenizer_class": self.settings.get("tokenizer_class", name),
+        }
+
+    def to_json(self) -> str:
+        """The Rust tokenizer's file, without any call's truncation and padding."""
+        with self.lock:
+            self.rust.no_truncation()
+            self.rust.no_padding()
+            self.state = (None, None)
+            return self.rust.to_str(pretty=True)
+
+    def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
+        """Write the tokenizer's files into a folder, each beside its place and then renamed; returns their paths."""
+        from samovar.hub.atomic import write_file
+
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        contents = {
+            TOKENIZER_FILE: self.to_json(),
+            CONFIG_FILE: json.dumps(self.to_config(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+            SPECIAL_FILE: json.dumps(self.special_tokens_map, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+        }
+        for name, content in contents.items():
+            write_file(folder / name, content)
+        return tuple(str(folder / name) for name in contents)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, lock=threading.Lock())
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(name_or_path={self.name_or_path!r}, vocab_size={self.vocab_size}, "
+            f"model_max_length={self.model_max_length}, padding_side={self.padding_side!r}, "
+            f"special_tokens={self.special_tokens_map})"
+        )
+
+
+def clean_up(text: str) -> str:
+    """Take out the spaces that WordPiece puts before punctuation and English contractions."""
+    for piece in (".", "?", "!", ","):
+        text = text.replace(f" {piece}", piece)
+    text = text.replace(" ' ", "'")
+    for piece in ("n't", "'m", "'s", "'ve", "'re"):
+        text = text.replace(f" {piece}", piece)
+    return text
