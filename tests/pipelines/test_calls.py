@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -141,6 +142,19 @@ def test_a_short_list_needs_no_thread(classify: Any, monkeypatch: pytest.MonkeyP
     assert not started
     classify(MANY)
     assert any(name.startswith("samovar-prepare") for name in started)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_list_that_takes_long_shows_a_bar_on_a_terminal(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, stream, shown in ((60, Terminal(), False), (0, Terminal(), True), (0, io.StringIO(), False)):
+        monkeypatch.setattr("samovar.pipelines.base.BAR_AFTER", seconds)
+        monkeypatch.setattr("sys.stderr", stream)
+        assert len(classify(MANY)) == len(MANY)
+        assert (f"{len(MANY)}/{len(MANY)}" in stream.getvalue()) is shown
 
 
 def test_the_model_is_ready_for_use_and_named_where_it_runs(classify: Any) -> None:

@@ -55,6 +55,7 @@ def test_images_in_any_form(build: Build, pictures: list[Image.Image], tmp_path:
         assert same(classify(form), expected)
         assert same(classify(images=form), expected)
     assert same(classify(forms), [expected] * len(forms))
+    assert same(list(classify(iter([{"image": form, "label": 0} for form in forms]))), [expected] * len(forms))
     assert same(classify(np.stack([array, array])), [expected] * 2)
     assert same(classify(torch.from_numpy(np.stack([array, array]))), [expected] * 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -265,6 +266,8 @@ def checked_batch_size(batch_size: Any) -> int | None:
 
 def with_bar(results: Iterator[Any], total: int) -> Iterator[Any]:
     """The same results; on a terminal, a progress bar once they take long."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return results
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    return tqdm(results, total=total, delay=BAR_AFTER, disable=None, unit=" inputs", dynamic_ncols=True)
+    return tqdm(results, total=total, delay=BAR_AFTER, unit=" inputs", dynamic_ncols=True)

@@ -36,7 +36,9 @@ class ImagePipeline(Pipeline):
         return [[self.image_item(self.pixels(value, timeout, options))] for value in inputs]
 
     def pixels(self, value: Any, timeout: float | None, options: dict[str, Any]) -> np.ndarray:
-        """One image in any form → (channels, height, width)."""
+        """One image in any form, or a table's row with an `image` → (channels, height, width)."""
+        if isinstance(value, dict) and "image" in value:
+            value = value["image"]
         if timeout is not None and isinstance(value, str):
             from samovar.vision.image import load_image
 

@@ -71,7 +71,8 @@ class TextPipeline(Pipeline):
         """
         limit = self.limit if max_length is None else min(max_length, self.limit or max_length)
         given: dict[str, Any] = {"padding": "max_length", "max_length": limit} if padding == "max_length" else {}
-        given |= {"return_attention_mask": bool(given), **options}
+        # The pipeline itself says what it cuts, so the tokenizer need not warn of long texts.
+        given |= {"return_attention_mask": bool(given), "verbose": False, **options}
         if max_length is not None and truncation is None:
             truncation = True
         cut: dict[str, Any] = {"truncation": truncation or True, "max_length": limit}
