@@ -77,6 +77,14 @@ def test_truncation_that_is_forbidden(build: Build) -> None:
         pipe(["cat", "cat " * 100], truncation=False)
 
 
+def test_a_length_without_room_for_special_tokens(build: Build) -> None:
+    pipe = pipeline(model=build("bert", "BertForSequenceClassification"))
+    with pytest.raises(InputError, match="max_length=1 has no room: 2 special tokens"):
+        pipe("cat", max_length=1)
+    with pytest.raises(InputError, match="max_length must be an int, got 'long'"):
+        pipe("cat", max_length="long")
+
+
 @pytest.mark.parametrize(("task", "head"), TEXT_TASKS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_numbers_that_are_not_finite(build: Build, task: str, head: str, bad: float) -> None:

@@ -50,6 +50,8 @@ class TextPipeline(Pipeline):
             if name not in TOKENIZER_OPTIONS:
                 hint = did_you_mean(name, TOKENIZER_OPTIONS)
                 raise InputError(f"Unknown option of the tokenizer: {name!r}.", hint)
+        if not isinstance(options.get("max_length", 0), int | None):
+            raise InputError(f"max_length must be an int, got {options['max_length']!r}.", "Give a number of tokens.")
         self.refuse(kwargs, (*known, *TOKENIZER_OPTIONS))
         return options
 
