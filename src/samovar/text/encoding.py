@@ -12,7 +12,7 @@ from samovar.errors import InputError
 from samovar.extras import require
 
 
-class BatchEncoding(UserDict):  # type: ignore[type-arg]
+class BatchEncoding(UserDict):
     """A mapping of model inputs, also by attribute, with the Rust encodings that they were made from.
 
     Methods that look into a text take `(index in the batch, position)`, or the position alone for the first text.
@@ -122,7 +122,7 @@ class BatchEncoding(UserDict):  # type: ignore[type-arg]
         """The span of characters of a token in its text: first, one past the last."""
         encoding, token = self._row(batch_or_token_index, token_index)
         found = encoding.token_to_chars(token)
-        return None if found is None else found[1] if isinstance(found[1], tuple) else found  # type: ignore[return-value]
+        return None if found is None else found[1] if isinstance(found[1], tuple) else found
 
     def char_to_token(
         self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0

@@ -110,7 +110,6 @@ class RobertaTokenizer(GPT2Tokenizer):
     """Byte-level BPE with `<s>` and `</s>` around a text."""
 
     defaults = {**ROBERTA_TOKENS, "model_input_names": WITHOUT_TYPES}
-    lstrip_roles = frozenset({"mask_token"})
 
     def template(self, rust: RustTokenizer, tokens: Mapping[str, str], settings: Mapping[str, Any]) -> Any:
         """`<s> A </s></s> B </s>`."""
@@ -121,11 +120,12 @@ class XLMRobertaTokenizer(Tokenizer):
     """Unigram pieces over a hundred languages, from tokenizer.json."""
 
     defaults = {**ROBERTA_TOKENS, "model_input_names": WITHOUT_TYPES}
-    lstrip_roles = frozenset({"mask_token"})
 
 
 class CamembertTokenizer(XLMRobertaTokenizer):
     """Unigram pieces of French, from tokenizer.json."""
+
+    lstrip_roles = frozenset({"mask_token"})
 
 
 class AlbertTokenizer(Tokenizer):
@@ -137,9 +137,8 @@ class AlbertTokenizer(Tokenizer):
         "eos_token": "[SEP]",
         "unk_token": "<unk>",
         "pad_token": "<pad>",
-        "model_input_names": WITH_TYPES,
+        "model_input_names": WITHOUT_TYPES,
     }
-    lstrip_roles = frozenset({"mask_token"})
 
 
 # There is one kind of each; the names of old stay importable.

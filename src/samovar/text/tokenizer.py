@@ -6,45 +6,32 @@ import copy
 import json
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from tokenizers import AddedToken, Encoding
 from tokenizers import Tokenizer as RustTokenizer
 
-from samovar.errors import InputError, InputTypeError, TokenizerError
+from samovar.errors import InputError, TokenizerError
 from samovar.text import backend
 from samovar.text.encoding import BatchEncoding
 from samovar.text.inputs import as_batch
 from samovar.text.padding import as_columns, pad_columns
-from samovar.text.special_tokens import ROLES, SpecialTokens
+from samovar.text.special_tokens import ROLES
+from samovar.text.strategies import UNLIMITED, strategies
+from samovar.text.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
-UNLIMITED = int(1e30)
-"""`model_max_length` of a tokenizer whose files name no limit."""
 
 TOKENIZER_FILE, CONFIG_FILE, SPECIAL_FILE = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
-TRUNCATIONS: dict[Any, str | None] = {
-    True: "longest_first",
-    "longest_first": "longest_first",
-    "only_first": "only_first",
-}
-TRUNCATIONS |= {"only_second": "only_second", False: None, None: None, "do_not_truncate": None}
-PADDINGS: dict[Any, str | None] = {
-    True: "longest",
-    "longest": "longest",
-    "max_length": "max_length",
-    False: None,
-    "do_not_pad": None,
-}
 # Settings of `tokenizer_config.json` that live in attributes here; all others are kept and written back as read.
 OWN_KEYS = {*ROLES, "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "model_max_length"}
 OWN_KEYS |= {"max_len", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
 
 
-class Tokenizer(SpecialTokens):
+class Tokenizer(Vocabulary):
     """Any tokenizer whose whole behaviour a `tokenizer.json` holds; families add defaults and vocabulary files.
 
     Built from a folder or repository by `from_pretrained`, or from `tokenizer_object`, `tokenizer_file` or the
@@ -157,7 +144,7 @@ class Tokenizer(SpecialTokens):
         Raises `InputTypeError` for what is no text, `InputError` for options that contradict each other.
         """
         rows, batched = as_batch(text, text_pair, is_split_into_words)
-        cut, fill, length = self.strategies(padding, truncation, max_length, verbose)
+        cut, fill, length = strategies(padding, truncation, max_length, self.model_max_length, verbose)
         paired = (
             any(isinstance(row, tuple) for row in rows)
             if not is_split_into_words
@@ -182,37 +169,9 @@ class Tokenizer(SpecialTokens):
         )
         self.warn_if_long(columns["input_ids"], length, verbose)
         if return_tensors is None and not batched and not return_overflowing_tokens:
-            return BatchEncoding({name: values[0] for name, values in columns.items()}, flat)
+            single = {name: row[0] if isinstance(row[0], list) else row for name, row in columns.items()}
+            return BatchEncoding(single, flat)
         return BatchEncoding(columns, flat, return_tensors)
-
-    def strategies(
-        self, padding: bool | str, truncation: bool | str | None, max_length: int | None, verbose: bool
-    ) -> tuple[str | None, str | None, int | None]:
-        """Truncation, padding and the length that they work towards."""
-        padding, truncation = getattr(padding, "value", padding), getattr(truncation, "value", truncation)
-        if truncation not in TRUNCATIONS:
-            names = [name for name in TRUNCATIONS if isinstance(name, str)]
-            raise InputError(f"truncation={truncation!r} is unknown.", f"Use True, False, {', '.join(names)}.")
-        if padding not in PADDINGS:
-            raise InputError(f"padding={padding!r} is unknown.", "Use True, False, 'longest' or 'max_length'.")
-        cut, fill = TRUNCATIONS[truncation], PADDINGS[padding]
-        if max_length is not None and truncation is None and fill is None:
-            # A length without a word on what it is for has always meant truncation.
-            cut = "longest_first"
-            if verbose:
-                logger.warning(
-                    "max_length was given without truncation: texts are truncated (truncation=True says so)."
-                )
-        if max_length is None and (cut or fill == "max_length"):
-            if self.model_max_length < UNLIMITED // 10**10:
-                max_length = self.model_max_length
-            else:
-                if verbose:
-                    logger.warning(
-                        "No max_length was given and the tokenizer names none: neither cut nor padded to it."
-                    )
-                cut, fill = None, None if fill == "max_length" else fill
-        return cut, fill, max_length
 
     def encode_rows(
         self,
@@ -270,7 +229,16 @@ class Tokenizer(SpecialTokens):
                         pad_to_multiple_of=multiple,
                     )
             self.state = (truncation, padding)
-            return self.rust.encode_batch(rows, is_pretokenized=words, add_special_tokens=add_special_tokens)
+            try:
+                return self.rust.encode_batch(rows, is_pretokenized=words, add_special_tokens=add_special_tokens)
+            except BaseException as error:
+                # The Rust side raises bare exceptions, and panics when a stride fills what truncation leaves.
+                if type(error).__name__ != "PanicException" and "Truncation error" not in str(error):
+                    raise
+                raise InputError(
+                    f"The texts cannot be truncated as asked: {error}.",
+                    "Use truncation=True, a larger max_length or a smaller stride.",
+                ) from None
 
     def columns(
         self,
@@ -340,8 +308,8 @@ class Tokenizer(SpecialTokens):
     ) -> BatchEncoding:
         """Fill up encoded texts — a list of mappings or a mapping of lists — to one length."""
         columns, batched = as_columns(encoded_inputs)
-        if columns and next(iter(columns.values())):
-            _, fill, length = self.strategies(padding, None if padding else False, max_length, verbose=False)
+        if any(len(rows) for rows in columns.values()):
+            _, fill, length = strategies(padding, False, max_length, self.model_max_length, verbose=False)
             key = "input_ids" if "input_ids" in columns else next(iter(columns))
             longest = max(len(row) for row in columns[key])
             target = longest if fill != "max_length" or length is None else max(longest, length)
@@ -357,126 +325,6 @@ class Tokenizer(SpecialTokens):
         if not batched and return_tensors is None:
             columns = {name: rows[0] for name, rows in columns.items()}
         return BatchEncoding(columns, tensor_type=return_tensors, prepend_batch_axis=False)
-
-    # Decoding -------------------------------------------------------------------------------------------------------
-
-    def decode(
-        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
-    ) -> Any:
-        """Ids as text; a batch of ids as a list of texts."""
-        ids = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
-        ids = ids["input_ids"] if isinstance(ids, Mapping) else ids
-        if isinstance(ids, Sequence) and ids and isinstance(ids[0], list | tuple):
-            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
-        ids = [ids] if isinstance(ids, int) else list(ids)
-        text = self.rust.decode(ids, skip_special_tokens=skip_special_tokens)
-        clean = (
-            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
-        )
-        # In byte-level text every space is the author's own.
-        return clean_up(text) if clean and type(self.rust.model).__name__ != "BPE" else text
-
-    def batch_decode(self, sequences: Any, skip_special_tokens: bool = False, **options: Any) -> list[str]:
-        """A text for each row of ids."""
-        rows = sequences.tolist() if hasattr(sequences, "tolist") else sequences
-        return [self.decode(row, skip_special_tokens, **options) for row in rows]
-
-    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
-        """Ids of tokens; those not in the vocabulary get the unknown token's."""
-        if isinstance(tokens, str):
-            index = self.rust.token_to_id(tokens)
-            return self.unk_token_id if index is None else index
-        return [self.convert_tokens_to_ids(token) for token in tokens]
-
-    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
-        """Tokens of ids."""
-        ids = ids.tolist() if hasattr(ids, "tolist") else ids
-        if isinstance(ids, int):
-            return self.rust.id_to_token(ids)
-        left_out = set(self.all_special_ids) if skip_special_tokens else set()
-        return [self.rust.id_to_token(index) for index in ids if index not in left_out]
-
-    def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """Tokens joined to text as decoding does it."""
-        decoder = self.rust.decoder
-        return " ".join(tokens) if decoder is None else decoder.decode(tokens)
-
-    # Vocabulary -----------------------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return self.rust.get_vocab_size(with_added_tokens=True)
-
-    def __bool__(self) -> bool:
-        return True
-
-    @property
-    def vocab_size(self) -> int:
-        """Tokens of the vocabulary, without added ones."""
-        return self.rust.get_vocab_size(with_added_tokens=False)
-
-    def get_vocab(self) -> dict[str, int]:
-        """Token → id, with added tokens."""
-        return self.rust.get_vocab(with_added_tokens=True)
-
-    vocab = property(get_vocab)
-
-    @property
-    def backend_tokenizer(self) -> RustTokenizer:
-        """The Rust object; options of a call may be set on it."""
-        return self.rust
-
-    @property
-    def added_tokens_decoder(self) -> dict[int, AddedToken]:
-        """Id → token of what was added to the vocabulary."""
-        return dict(sorted(self.rust.get_added_tokens_decoder().items()))
-
-    def get_added_vocab(self) -> dict[str, int]:
-        """Token → id of what was added to the vocabulary."""
-        return {token.content: index for index, token in self.added_tokens_decoder.items()}
-
-    def add_tokens(
-        self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
-    ) -> int:
-        """Add tokens to the vocabulary; returns how many are new. Resize the model's embeddings afterwards."""
-        tokens = [new_tokens] if isinstance(new_tokens, str | AddedToken) else list(new_tokens)
-        for index, token in enumerate(tokens):
-            if not isinstance(token, str | AddedToken):
-                raise InputTypeError(f"Token {index} is {type(token).__name__}, not text.", "Give str or AddedToken.")
-        return (self.rust.add_special_tokens if special_tokens else self.rust.add_tokens)(tokens)
-
-    def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many special tokens a text, or a pair of them, gets."""
-        return self.rust.num_special_tokens_to_add(pair)
-
-    @property
-    def max_len_single_sentence(self) -> int:
-        """Tokens of a text that fit beside the special ones."""
-        return self.model_max_length - self.num_special_tokens_to_add(False)
-
-    def build_inputs_with_special_tokens(self, ids: list[int], pair: list[int] | None = None) -> list[int]:
-        """Ids of one or two texts with the special tokens between and around them."""
-        first = self.rust.encode("", add_special_tokens=False)
-        both = [self.as_encoding(first, ids), None if pair is None else self.as_encoding(first, pair)]
-        return self.rust.post_process(both[0], both[1], True).ids
-
-    def as_encoding(self, empty: Encoding, ids: list[int]) -> Encoding:
-        """An encoding that holds just these ids."""
-        merged = copy.deepcopy(empty)
-        for index in ids:
-            piece = copy.deepcopy(empty)
-            piece.pad(1, pad_id=index, pad_token=self.rust.id_to_token(index) or "")
-            merged = Encoding.merge([merged, piece], growing_offsets=False)
-        return merged
-
-    def get_special_tokens_mask(
-        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = True
-    ) -> list[int]:
-        """1 for special tokens, 0 for the others."""
-        ids = token_ids_0
-        if not already_has_special_tokens:
-            ids = self.build_inputs_with_special_tokens(token_ids_0, token_ids_1)
-        special = set(self.all_special_ids)
-        return [int(index in special) for index in ids]
 
     # Files ----------------------------------------------------------------------------------------------------------
 
@@ -540,13 +388,3 @@ class Tokenizer(SpecialTokens):
             f"model_max_length={self.model_max_length}, padding_side={self.padding_side!r}, "
             f"special_tokens={self.special_tokens_map})"
         )
-
-
-def clean_up(text: str) -> str:
-    """Take out the spaces that WordPiece puts before punctuation and English contractions."""
-    for piece in (".", "?", "!", ","):
-        text = text.replace(f" {piece}", piece)
-    text = text.replace(" ' ", "'")
-    for piece in ("n't", "'m", "'s", "'ve", "'re"):
-        text = text.replace(f" {piece}", piece)
-    return text
