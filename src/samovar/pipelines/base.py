@@ -16,6 +16,7 @@ from samovar.config import Config
 from samovar.errors import InputError, TaskError, did_you_mean
 from samovar.pipelines.batching import run_many, run_one
 from samovar.pipelines.inputs import Stream, as_list, is_single, stream_of
+from samovar.pipelines.memory import keep_freed_memory
 from samovar.pipelines.packing import Item, Limits
 from samovar.pipelines.transfer import Fetched, fetch, place, slice_rows, stack_rows
 
@@ -75,6 +76,8 @@ class Pipeline:
         self.model = self.checked_model(model)
         home = next(iter(self.model.parameters()), torch.empty(0)).device
         self.device = chosen_device(device, home)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if home != self.device:
             self.model.to(self.device)
         self.model.eval()
