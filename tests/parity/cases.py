@@ -1,0 +1,45 @@
+"""One line per architecture: its name and toy sizes. A new architecture is one more line here."""
+
+from __future__ import annotations
+
+from harness import Case
+
+TEXT = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 37,
+    "max_position_embeddings": 40,
+}
+DISTILBERT = {"vocab_size": 99, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 37, "max_position_embeddings": 40}
+GPT2 = {"vocab_size": 99, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, "pad_token_id": 0}
+GPT2 |= {"bos_token_id": 1, "eos_token_id": 1}
+IMAGE = {
+    "image_size": 32,
+    "patch_size": 8,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 37,
+}
+DINOV2 = {"image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+CONVOLUTION = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 2, 1, 1]}
+ALBERT = {**TEXT, "num_hidden_layers": 4, "embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 2}
+
+CASES = [
+    Case("bert", TEXT, types=True),
+    Case("roberta", TEXT),
+    Case("xlm-roberta", TEXT),
+    Case("camembert", TEXT),
+    Case("distilbert", DISTILBERT),
+    Case("electra", {**TEXT, "embedding_size": 16}, types=True),
+    Case("albert", ALBERT, types=True),
+    Case("mpnet", TEXT),
+    Case("gpt2", GPT2),
+    Case("vit", IMAGE, vision=True),
+    Case("deit", IMAGE, vision=True),
+    Case("dinov2", DINOV2, vision=True),
+    Case("resnet", {**CONVOLUTION, "embedding_size": 8}, vision=True),
+    Case("convnext", {**CONVOLUTION, "num_stages": 4}, vision=True),
+]

@@ -1,0 +1,216 @@
+"""The parity harness: the reference library builds a random tiny model, both load the same folder, all numbers agree.
+
+A case names an architecture and its tiny sizes; the heads come from the reference's own tables, so that a head that
+the reference has and this library lacks fails its test.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers.models.auto import modeling_auto
+
+import samovar
+
+TOLERANCE = 1e-4
+"""Largest difference allowed in float32."""
+
+CONVOLUTIONAL = ("resnet", "convnext")
+
+HEADS = {
+    "AutoModel": "MODEL_MAPPING_NAMES",
+    "AutoModelForCausalLM": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "AutoModelForImageClassification": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
+    "AutoModelForMaskedLM": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "AutoModelForMultipleChoice": "MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES",
+    "AutoModelForNextSentencePrediction": "MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING_NAMES",
+    "AutoModelForPreTraining": "MODEL_FOR_PRETRAINING_MAPPING_NAMES",
+    "AutoModelForQuestionAnswering": "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
+    "AutoModelForSequenceClassification": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "AutoModelForTokenClassification": "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An architecture at toy size; `sizes` are keys of its configuration."""
+
+    model_type: str
+    sizes: dict[str, Any] = field(default_factory=dict)
+    vision: bool = False
+    types: bool = False
+
+    def heads(self) -> list[str]:
+        """The auto classes that the reference has for this architecture."""
+        return [auto for auto, table in HEADS.items() if self.model_type in getattr(modeling_auto, table)]
+
+
+def first_name(names: str | tuple[str, ...]) -> str:
+    """The reference lists some classes in pairs; the first is the one that it loads."""
+    return names if isinstance(names, str) else names[0]
+
+
+def reference_model(case: Case, auto: str) -> Any:
+    """A random tiny model whose every weight matters: norms, biases and running statistics are random too."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(case.model_type, **case.sizes)
+    config.num_labels = 2 if "QuestionAnswering" in auto or "PreTraining" in auto else 3
+    name = first_name(getattr(modeling_auto, HEADS[auto])[case.model_type])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind = getattr(transformers, name)
+        options = {} if case.model_type in CONVOLUTIONAL else {"attn_implementation": "eager"}
+        model = kind._from_config(config, **options).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) * (0.1 if parameter.ndim > 1 else 0.2) + (parameter == 1))
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_()
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 2)
+    model.tie_weights()
+    return model
+
+
+def text_inputs(case: Case, auto: str, lengths: list[int], mask: bool) -> dict[str, Tensor]:
+    """Ids, with padding behind them where texts are shorter than the longest."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 90, (len(lengths), max(lengths)), generator=generator)
+    real = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+    pad = case.sizes.get(
+        "pad_token_id", 1 if case.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    )
+    inputs = {"input_ids": torch.where(real, ids, pad)}
+    if mask:
+        inputs["attention_mask"] = real.long()
+    if case.types:
+        inputs["token_type_ids"] = (torch.arange(max(lengths))[None] > 3).long().expand(len(lengths), -1).contiguous()
+    if "MultipleChoice" in auto:
+        inputs = {name: torch.stack([tensor, tensor.flip(0)], 1) for name, tensor in inputs.items()}
+    return inputs
+
+
+def inputs_for(case: Case, auto: str) -> dict[str, dict[str, Tensor]]:
+    """Padded and unpadded, batch and single."""
+    if case.vision:
+        generator = torch.Generator().manual_seed(1)
+        images = torch.randn(3, 3, 32, 32, generator=generator)
+        return {"batch": {"pixel_values": images}, "single": {"pixel_values": images[:1]}}
+    return {
+        "padded": text_inputs(case, auto, [11, 6, 9], mask=True),
+        "unpadded": text_inputs(case, auto, [11, 11], mask=False),
+        "single": text_inputs(case, auto, [7], mask=True),
+    }
+
+
+def labels_for(case: Case, auto: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Labels of the kind that the head learns from."""
+    first = next(iter(inputs.values()))
+    rows = torch.arange(first.shape[0])
+    if "QuestionAnswering" in auto:
+        return {"start_positions": rows % 4, "end_positions": rows % 4 + 2}
+    if "SequenceClassification" in auto or "ImageClassification" in auto:
+        return {"labels": rows % 3}
+    if "MultipleChoice" in auto or "NextSentence" in auto:
+        return {"labels": rows % 2}
+    tokens = first % 3 if "TokenClassification" in auto else first.clone()
+    if "PreTraining" in auto and case.model_type == "electra":
+        tokens = first % 2
+    labels = {"labels": tokens}
+    if "PreTraining" in auto and case.model_type == "bert":
+        labels["next_sentence_label"] = rows % 2
+    if "PreTraining" in auto and case.model_type == "albert":
+        labels["sentence_order_label"] = rows % 2
+    return labels
+
+
+def assert_close(name: str, ours: Any, theirs: Any, mask: Tensor | None) -> None:
+    """Equal within the tolerance, on real tokens where there is padding."""
+    if isinstance(theirs, tuple | list):
+        assert len(ours) == len(theirs), f"{name}: {len(ours)} instead of {len(theirs)}"
+        for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            assert_close(f"{name}[{index}]", mine, other, mask)
+        return
+    assert ours.shape == theirs.shape, name
+    difference = (ours - theirs).abs()
+    if mask is not None:
+        real = mask.flatten(0, -2).bool()
+        if difference.ndim >= 2 and difference.shape[:2] == real.shape:
+            difference = difference[real]
+        elif difference.ndim == 4 and difference.shape[2] == real.shape[1]:
+            difference = difference.transpose(1, 2)[real]
+    assert difference.isfinite().all(), f"{name} is not finite"
+    assert difference.max() <= TOLERANCE, f"{name} differs by {difference.max():.2e}"
+
+
+def assert_same_outputs(case: Case, ours: Any, reference: Any, inputs: dict[str, Tensor], **options: Any) -> None:
+    """The same keys in the same order, and the same numbers, loss included."""
+    with torch.no_grad():
+        mine, theirs = ours(**inputs, **options), reference(**inputs, **options)
+    # Caches are compared where text is generated; without an encoder the reference lists empty cross-attentions.
+    keys = [key for key, value in theirs.items() if key != "past_key_values" and value != ()]
+    assert list(mine) == keys
+    for key in keys:
+        assert_close(key, mine[key], theirs[key], inputs.get("attention_mask"))
+    assert len(mine.to_tuple()) == len(keys)
+
+
+def assert_same_file(left: Path, right: Path) -> None:
+    """The same names, shapes, types and values in two checkpoints."""
+    one, other = load_file(left / "model.safetensors"), load_file(right / "model.safetensors")
+    assert set(one) == set(other)
+    for name, tensor in one.items():
+        assert tensor.dtype == other[name].dtype, name
+        assert torch.equal(tensor, other[name]), name
+
+
+def check(case: Case, auto: str, folder: Path) -> None:
+    """All of the above for one architecture and one head."""
+    reference = reference_model(case, auto)
+    reference.save_pretrained(folder / "reference")
+    ours, report = getattr(samovar, auto).from_pretrained(folder / "reference", output_loading_info=True)
+    assert type(ours).__name__ == type(reference).__name__
+    assert not any(report.values()), report
+    for inputs in inputs_for(case, auto).values():
+        assert_same_outputs(case, ours, reference, inputs, output_hidden_states=True)
+        if case.model_type not in CONVOLUTIONAL:
+            assert_same_outputs(case, ours, reference, inputs, output_attentions=True)
+        if auto != "AutoModel":
+            assert_same_outputs(case, ours, reference, {**inputs, **labels_for(case, auto, inputs)})
+    ours.save_pretrained(folder / "ours")
+    assert_same_file(folder / "reference", folder / "ours")
+    again = type(reference).from_pretrained(folder / "ours").eval()
+    for key, value in reference.config.to_dict().items():
+        if key not in ("_name_or_path", "transformers_version", "dtype", "architectures", "problem_type"):
+            assert again.config.to_dict()[key] == value, key
+    assert again.config.architectures == [type(reference).__name__]
+    scratch = type(ours)(ours.config)
+    scratch.save_pretrained(folder / "scratch")
+    fresh, known = load_file(folder / "scratch/model.safetensors"), load_file(folder / "reference/model.safetensors")
+    assert {name: t.shape for name, t in fresh.items()} == {name: t.shape for name, t in known.items()}
+    assert all(tensor.isfinite().all() for tensor in fresh.values())
+
+
+def check_names(case: Case, auto: str, folder: Path) -> None:
+    """The name table is a bijection on the reference's real keys, and its operations give every bit back."""
+    reference_model(case, auto).save_pretrained(folder)
+    model = getattr(samovar, auto).from_pretrained(folder)
+    table, seen = model.name_table(), set()
+    for key, tensor in load_file(folder / "model.safetensors").items():
+        names, operation = table.to_ours(key)
+        assert names
+        assert not seen & set(names)
+        seen |= set(names)
+        for name in names:
+            assert table.to_checkpoint(name) == (key, names, operation)
+        if operation is not None:
+            assert torch.equal(operation.save(operation.load(tensor)), tensor)
+    assert seen == set(model.state_dict()) - set(model.tied)

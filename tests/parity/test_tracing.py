@@ -1,0 +1,70 @@
+"""torch.export and torch.compile take every architecture whole, with batch and length (or image size) dynamic."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from cases import CASES
+from harness import CONVOLUTIONAL, Case, text_inputs
+
+import samovar
+
+
+def model_for(case: Case) -> Any:
+    torch.manual_seed(0)
+    auto = samovar.AutoModelForImageClassification if case.vision else samovar.AutoModelForSequenceClassification
+    return auto.from_config(samovar.AutoConfig.for_model(case.model_type, **case.sizes)).eval()
+
+
+def inputs_of(case: Case, rows: int, length: int, mask: bool) -> dict[str, torch.Tensor]:
+    if case.vision:
+        # Convolutions take any size above the one at which a last feature map of one pixel is a shape of its own.
+        height, width = (
+            (32 * (2 + length // 8), 32 * (3 + length // 8)) if case.model_type in CONVOLUTIONAL else (32, 32)
+        )
+        return {"pixel_values": torch.randn(rows, 3, height, width)}
+    return text_inputs(case, "", [length] + [length - 2] * (rows - 1) if mask else [length] * rows, mask)
+
+
+def dynamic_shapes(case: Case, inputs: dict[str, torch.Tensor]) -> dict[str, dict[int, Any]]:
+    batch = torch.export.Dim("batch", min=1, max=64)
+    if case.vision:
+        free = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO} if case.model_type in CONVOLUTIONAL else {}
+        return {"pixel_values": {0: batch, **free}}
+    return {name: {0: batch, 1: torch.export.Dim("length", min=2, max=40)} for name in inputs}
+
+
+def assert_equal(case: Case, traced: Any, model: Any, mask: bool) -> None:
+    for rows, length in ((2, 9), (5, 17)):
+        inputs = inputs_of(case, rows, length, mask)
+        with torch.no_grad():
+            ours, expected = traced(**inputs), model(**inputs)
+        torch.testing.assert_close(ours["logits"], expected["logits"], atol=1e-5, rtol=1e-4)
+
+
+MASKED = [(case, mask) for case in CASES for mask in ((False,) if case.vision else (False, True))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "mask"), MASKED, ids=lambda value: getattr(value, "model_type", f"mask={value}"))
+def test_export_takes_it_whole(case: Case, mask: bool) -> None:
+    model = model_for(case)
+    inputs = inputs_of(case, 3, 11 if not case.vision else 16, mask)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(model, (), inputs, dynamic_shapes=dynamic_shapes(case, inputs))
+    assert_equal(case, program.module(), model, mask)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.model_type)
+def test_compile_takes_it_whole(case: Case) -> None:
+    torch._dynamo.reset()
+    model = model_for(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="aot_eager")
+        assert_equal(case, compiled, model, mask=not case.vision)
