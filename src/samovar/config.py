@@ -59,7 +59,9 @@ class Config:
         dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=True)(cls)
 
     def __init__(self, **values: Any) -> None:
-        values = {self._spelling(key): value for key, value in values.items()}
+        # Under two spellings at once, the checkpoint's own is the one that other programs read.
+        own = [key for key in values if self._spelling(key) == key]
+        values = {self._spelling(key): value for key, value in values.items()} | {key: values[key] for key in own}
         num_labels = values.pop("num_labels", None)
         if values.get("id2label") is None and values.get("label2id"):
             values["id2label"] = {index: name for name, index in values["label2id"].items()}

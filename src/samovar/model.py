@@ -61,6 +61,11 @@ class Model(nn.Module, metaclass=Construct):
         """Parameter → the parameter that it shares."""
         return {}
 
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """Parameter → the one whose value it takes where a file holds only that one."""
+        return {}
+
     @classmethod
     def name_table(cls) -> NameTable:
         """The compiled table of checkpoint names."""

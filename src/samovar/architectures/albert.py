@@ -6,18 +6,15 @@ from functools import partial
 
 from torch import nn
 
-from samovar.architectures.bert import BertConfig
-from samovar.config import doc
-from samovar.nn.block import stack
-from samovar.nn.embeddings import TextEmbeddings
-from samovar.nn.norm import layer_norm
+from samovar.architectures.bert import bert_embeddings, bert_stack
+from samovar.config import Config, doc
 from samovar.nn.positions import LearnedPositions
 from samovar.nn.transformer import Pooler, TextTransformer
 from samovar.tasks import heads, text
 from samovar.weights.names import prefixed
 
 
-class AlbertConfig(BertConfig):
+class AlbertConfig(Config):
     """Sizes of an ALBERT; the defaults are `albert-xxlarge`."""
 
     model_type = "albert"
@@ -26,6 +23,7 @@ class AlbertConfig(BertConfig):
     vocab_size: int = doc(30000, "Number of tokens.")
     embedding_size: int = doc(128, "Width of the embeddings.")
     hidden_size: int = doc(4096, "Width of the residual stream.")
+    num_hidden_layers: int = doc(12, "Number of times that a set of weights is used.")
     num_hidden_groups: int = doc(1, "Number of sets of weights that the blocks share.")
     num_attention_heads: int = doc(64, "Heads per block.")
     intermediate_size: int = doc(16384, "Width inside the MLP.")
@@ -34,6 +32,10 @@ class AlbertConfig(BertConfig):
     hidden_dropout_prob: float = doc(0.0, "Dropout on embeddings and residual branches.")
     attention_probs_dropout_prob: float = doc(0.0, "Dropout on attention probabilities.")
     classifier_dropout_prob: float = doc(0.1, "Dropout before a classifier.")
+    max_position_embeddings: int = doc(512, "Longest sequence.")
+    type_vocab_size: int = doc(2, "Number of segments.")
+    layer_norm_eps: float = doc(1e-12, "Added to the variance in norms.")
+    pad_token_id: int | None = doc(0, "Token that fills up a batch.")
     bos_token_id: int | None = doc(2, "Token before a text.")
     eos_token_id: int | None = doc(3, "Token after a text.")
 
@@ -64,31 +66,9 @@ class AlbertModel(TextTransformer):
 
     def __init__(self, config: AlbertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
-        norm = layer_norm(config.layer_norm_eps)
-        self.embeddings = TextEmbeddings(
-            config.vocab_size,
-            config.embedding_size,
-            positions=LearnedPositions(config.max_position_embeddings, config.embedding_size),
-            types=config.type_vocab_size,
-            norm=norm,
-            dropout=config.hidden_dropout_prob,
-            padding_idx=config.pad_token_id,
-            projection=config.hidden_size,
-        )
-        self.groups = nn.ModuleList(
-            stack(
-                config.inner_group_num,
-                config.hidden_size,
-                config.num_attention_heads,
-                config.intermediate_size,
-                config.hidden_act,
-                norm,
-                order="post",
-                dropout=config.hidden_dropout_prob,
-                attention_dropout=config.attention_probs_dropout_prob,
-            )
-            for _ in range(config.num_hidden_groups)
-        )
+        positions = LearnedPositions(config.max_position_embeddings, config.embedding_size)
+        self.embeddings = bert_embeddings(config, positions, projection=config.hidden_size)
+        self.groups = nn.ModuleList(bert_stack(config, config.inner_group_num) for _ in range(config.num_hidden_groups))
         self.pooler = Pooler(config.hidden_size) if add_pooling_layer else None
 
     @property
@@ -96,20 +76,19 @@ class AlbertModel(TextTransformer):
         """The blocks in the order of use, each set of weights as often as its turn comes."""
         total = self.config.num_hidden_layers
         order = [self.groups[i * len(self.groups) // total] for i in range(total)]
-        return [block for group in order for block in group]  # type: ignore[attr-defined]
+        return [block for group in order for block in group]
 
 
-def lm_head(config: AlbertConfig) -> heads.MaskedLMHead:
+def lm_head(config: AlbertConfig) -> heads.BiasedLMHead:
     """A head as narrow as the embeddings."""
-    return heads.MaskedLMHead(config, size=config.embedding_size)
+    return heads.BiasedLMHead(config, size=config.embedding_size)
 
 
 LM = {
     "predictions.dense": "dense",
     "predictions.LayerNorm": "norm",
-    "predictions.decoder.weight": "decoder.weight",
-    "predictions.decoder.bias": None,
-    "predictions.bias": "decoder.bias",
+    "predictions.decoder": "decoder",
+    "predictions.bias": "bias",
 }
 
 

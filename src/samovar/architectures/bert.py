@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from torch import nn
+
 from samovar.config import Config, doc
 from samovar.nn.block import stack
 from samovar.nn.embeddings import TextEmbeddings
@@ -18,7 +20,6 @@ class BertConfig(Config):
     """Sizes of a BERT; the defaults are `bert-base-uncased`."""
 
     model_type = "bert"
-    aliases = {"embedding_size": "hidden_size"}
 
     vocab_size: int = doc(30522, "Number of tokens.")
     hidden_size: int = doc(768, "Width of the residual stream.")
@@ -61,46 +62,56 @@ class BertModel(TextTransformer):
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         refuse_cross_attention(config)
-        hidden, norm, drop = config.hidden_size, layer_norm(config.layer_norm_eps), config.hidden_dropout_prob
         self.causal = config.is_decoder
-        width = config.embedding_size
-        self.embeddings = TextEmbeddings(
-            config.vocab_size,
-            width,
-            positions=self.positions(config),
-            types=config.type_vocab_size,
-            norm=norm,
-            dropout=drop,
-            padding_idx=config.pad_token_id,
-            projection=None if width == hidden else hidden,
-        )
-        self.layers = stack(
-            config.num_hidden_layers,
-            hidden,
-            config.num_attention_heads,
-            config.intermediate_size,
-            config.hidden_act,
-            norm,
-            order="post",
-            dropout=drop,
-            attention_dropout=config.attention_probs_dropout_prob,
-            causal=self.causal,
-        )
-        self.pooler = Pooler(hidden) if add_pooling_layer else None
+        positions = self.positions(config)
+        narrow = positions.embedding_dim != config.hidden_size
+        self.embeddings = bert_embeddings(config, positions, config.hidden_size if narrow else None)
+        self.layers = bert_stack(config, config.num_hidden_layers, self.causal)
+        self.pooler = Pooler(config.hidden_size) if add_pooling_layer else None
 
     def positions(self, config: BertConfig) -> LearnedPositions:
-        """The position scheme, in which BERT's relatives differ."""
-        return LearnedPositions(config.max_position_embeddings, config.embedding_size)
+        """The position scheme, in which BERT's relatives differ; its width is the embeddings'."""
+        return LearnedPositions(config.max_position_embeddings, config.hidden_size)
+
+
+def bert_embeddings(config: Config, positions: LearnedPositions, projection: int | None = None) -> TextEmbeddings:
+    """Words, positions and segments as BERT and its relatives sum them."""
+    return TextEmbeddings(
+        config.vocab_size,
+        positions.embedding_dim,
+        positions=positions,
+        types=config.type_vocab_size,
+        norm=layer_norm(config.layer_norm_eps),
+        dropout=config.hidden_dropout_prob,
+        padding_idx=config.pad_token_id,
+        projection=projection,
+    )
+
+
+def bert_stack(config: Config, count: int, causal: bool = False) -> nn.ModuleList:
+    """`count` of BERT's post-norm blocks."""
+    return stack(
+        count,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.intermediate_size,
+        config.hidden_act,
+        layer_norm(config.layer_norm_eps),
+        order="post",
+        dropout=config.hidden_dropout_prob,
+        attention_dropout=config.attention_probs_dropout_prob,
+        causal=causal,
+    )
 
 
 LM_WEIGHTS = {
     "cls.predictions.transform.dense": "dense",
     "cls.predictions.transform.LayerNorm": "norm",
-    "cls.predictions.decoder.weight": "decoder.weight",
-    "cls.predictions.decoder.bias": None,
-    "cls.predictions.bias": "decoder.bias",
+    "cls.predictions.decoder": "decoder",
+    "cls.predictions.bias": "bias",
 }
 PAIR_WEIGHTS = {"cls.seq_relationship": "classifier"}
+PRETRAINING_WEIGHTS = prefixed(LM_WEIGHTS, "", "lm") | prefixed(PAIR_WEIGHTS, "", "pair")
 
 
 class BertForSequenceClassification(text.SequenceClassification, backbone=BertModel, head=heads.PooledClassifier):
@@ -121,27 +132,19 @@ class BertForMultipleChoice(text.MultipleChoice, backbone=BertModel, head=partia
     """BERT that scores each of several continuations."""
 
 
-class BertForMaskedLM(text.MaskedLM, backbone=BertModel, head=heads.MaskedLMHead, weights=LM_WEIGHTS):
+class BertForMaskedLM(text.MaskedLM, backbone=BertModel, head=heads.BiasedLMHead, weights=LM_WEIGHTS):
     """BERT that fills masks."""
 
 
-class BertLMHeadModel(text.CausalLM, backbone=BertModel, head=heads.MaskedLMHead, weights=LM_WEIGHTS):
+class BertLMHeadModel(text.CausalLM, backbone=BertModel, head=heads.BiasedLMHead, weights=LM_WEIGHTS):
     """BERT that predicts the next token; `is_decoder=True` makes it read only earlier ones."""
 
 
 class BertForNextSentencePrediction(
-    text.NextSentencePrediction,
-    backbone=BertModel,
-    head=heads.PairHead,
-    weights=PAIR_WEIGHTS,
+    text.NextSentencePrediction, backbone=BertModel, head=heads.PairHead, weights=PAIR_WEIGHTS
 ):
     """BERT that says whether the second text follows the first."""
 
 
-class BertForPreTraining(
-    text.PreTraining,
-    backbone=BertModel,
-    head=heads.PreTrainingHead,
-    weights=prefixed(LM_WEIGHTS, "", "lm") | prefixed(PAIR_WEIGHTS, "", "pair"),
-):
+class BertForPreTraining(text.PreTraining, backbone=BertModel, head=heads.PreTrainingHead, weights=PRETRAINING_WEIGHTS):
     """BERT with both heads that it was first trained with."""

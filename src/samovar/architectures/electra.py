@@ -7,6 +7,7 @@ from functools import partial
 from samovar.architectures.bert import BertConfig, BertModel
 from samovar.config import doc
 from samovar.errors import ConfigError
+from samovar.nn.positions import LearnedPositions
 from samovar.tasks import heads, text
 
 
@@ -14,7 +15,6 @@ class ElectraConfig(BertConfig):
     """Sizes of an ELECTRA; the defaults are `electra-small-discriminator`."""
 
     model_type = "electra"
-    aliases = {}
 
     embedding_size: int = doc(128, "Width of the embeddings; projected to `hidden_size` where it differs.")
     hidden_size: int = doc(256, "Width of the residual stream.")
@@ -22,7 +22,7 @@ class ElectraConfig(BertConfig):
     intermediate_size: int = doc(1024, "Width inside the MLP.")
     summary_type: str = doc("first", "Which token stands for a text in multiple choice.")
     summary_use_proj: bool = doc(True, "Whether a dense layer follows that token.")
-    summary_activation: str = doc("gelu", "Activation after that layer.")
+    summary_activation: str | None = doc("gelu", "Activation after that layer.")
     summary_last_dropout: float = doc(0.1, "Dropout after that activation.")
 
 
@@ -37,6 +37,10 @@ class ElectraModel(BertModel):
     def __init__(self, config: ElectraConfig) -> None:
         super().__init__(config, add_pooling_layer=False)
 
+    def positions(self, config: ElectraConfig) -> LearnedPositions:  # type: ignore[override]
+        """Positions as narrow as the words."""
+        return LearnedPositions(config.max_position_embeddings, config.embedding_size)
+
 
 def choice_head(config: ElectraConfig) -> heads.Head:
     """The first token through a dense layer; the other ways to sum up a text are in no known checkpoint."""
@@ -45,7 +49,8 @@ def choice_head(config: ElectraConfig) -> heads.Head:
             f"summary_type={config.summary_type!r}, summary_use_proj={config.summary_use_proj}: not built here.",
             'Use summary_type="first" with summary_use_proj=True.',
         )
-    return heads.FirstTokenClassifier(config, labels=1, act=config.summary_activation, input_dropout=False)
+    act, dropout = config.summary_activation or "linear", config.summary_last_dropout
+    return heads.FirstTokenClassifier(config, labels=1, act=act, input_dropout=False, dropout=dropout)
 
 
 def lm_head(config: ElectraConfig) -> heads.Head:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from samovar.config import Config, doc
-from samovar.nn.attention import Attention
+from samovar.nn.attention import Attention, Float32Attention
 from samovar.nn.block import stack
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.norm import layer_norm
@@ -26,7 +26,6 @@ class GPT2Config(Config):
         "hidden_act": "activation_function",
         "layer_norm_eps": "layer_norm_epsilon",
     }
-    classifier_dropout = 0.1
 
     vocab_size: int = doc(50257, "Number of tokens.")
     n_positions: int = doc(1024, "Longest sequence.")
@@ -41,7 +40,8 @@ class GPT2Config(Config):
     layer_norm_epsilon: float = doc(1e-5, "Added to the variance in norms.")
     scale_attn_weights: bool = doc(True, "Divide attention scores by the square root of the head's width.")
     scale_attn_by_inverse_layer_idx: bool = doc(False, "Divide them by the block's number as well.")
-    reorder_and_upcast_attn: bool = doc(False, "Compute scores in float32; matters for half precision only.")
+    reorder_and_upcast_attn: bool = doc(False, "Compute scores in float32, whatever the weights' type.")
+    classifier_dropout: float | None = doc(None, "Dropout before a classifier of tokens; None: 0.1.")
     add_cross_attention: bool = doc(False, "Attend to an encoder too; refused.")
     bos_token_id: int | None = doc(50256, "Token before a text.")
     eos_token_id: int | None = doc(50256, "Token after a text.")
@@ -88,13 +88,24 @@ class GPT2Model(TextTransformer):
             norm,
             order="pre",
             dropout=config.resid_pdrop,
-            attention_dropout=config.attn_pdrop,
-            causal=True,
+            attention=lambda index: gpt2_attention(config, index),
         )
         self.norm = norm(hidden)
-        for number, attention in enumerate(m for m in self.modules() if isinstance(m, Attention)):
-            attention.scale = attention.scale if config.scale_attn_weights else 1.0
-            attention.scale /= number + 1 if config.scale_attn_by_inverse_layer_idx else 1
+
+
+def gpt2_attention(config: GPT2Config, index: int) -> Attention:
+    """The attention of block `index`, with the scale and the precision that the configuration asks for."""
+    kind = Float32Attention if config.reorder_and_upcast_attn else Attention
+    scale = (config.n_embd // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
+    scale /= index + 1 if config.scale_attn_by_inverse_layer_idx else 1
+    return kind(config.n_embd, config.n_head, dropout=config.attn_pdrop, causal=True, scale=scale)
+
+
+def token_head(config: GPT2Config) -> heads.Head:
+    """The classifier of tokens, with its own default dropout."""
+    return heads.TokenClassifier(
+        config, dropout=0.1 if config.classifier_dropout is None else config.classifier_dropout
+    )
 
 
 class GPT2LMHeadModel(text.CausalLM, backbone=GPT2Model, head=heads.LMHead, weights={"lm_head": "decoder"}):
@@ -107,7 +118,7 @@ class GPT2ForSequenceClassification(
     """GPT-2 with a linear layer over the last real token."""
 
 
-class GPT2ForTokenClassification(text.TokenClassification, backbone=GPT2Model, head=heads.TokenClassifier):
+class GPT2ForTokenClassification(text.TokenClassification, backbone=GPT2Model, head=token_head):
     """GPT-2 with a linear layer over every token."""
 
 

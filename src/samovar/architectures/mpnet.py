@@ -7,15 +7,17 @@ from functools import partial
 from samovar.architectures import roberta
 from samovar.architectures.bert import BertConfig
 from samovar.config import Config, doc
-from samovar.nn.positions import RelativeBias
+from samovar.errors import ConfigError
+from samovar.nn.positions import PaddingAwarePositions, RelativeBias
 from samovar.tasks import heads, text
+
+BUCKETS = 32
 
 
 class MPNetConfig(Config):
     """Sizes of an MPNet; the defaults are `mpnet-base`."""
 
     model_type = "mpnet"
-    aliases = {"embedding_size": "hidden_size"}
     type_vocab_size = 0
     is_decoder = False
 
@@ -38,7 +40,7 @@ class MPNetConfig(Config):
 class MPNetModel(roberta.RobertaModel):
     """MPNet without a head."""
 
-    config_class = MPNetConfig
+    config_class = MPNetConfig  # type: ignore[assignment]  # RoBERTa's structure, with fields of its own.
     prefix = "mpnet"
     weights = {
         "embeddings.word_embeddings": "embeddings.word",
@@ -58,7 +60,16 @@ class MPNetModel(roberta.RobertaModel):
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config, add_pooling_layer)
-        self.relative_bias = RelativeBias(config.num_attention_heads, config.relative_attention_num_buckets)
+        if config.relative_attention_num_buckets != BUCKETS:
+            raise ConfigError(
+                f"relative_attention_num_buckets={config.relative_attention_num_buckets}: MPNet has {BUCKETS} always.",
+                f"Leave the key out; other programs read it and count {BUCKETS} buckets all the same.",
+            )
+        self.relative_bias = RelativeBias(config.num_attention_heads, BUCKETS)
+
+    def positions(self, config: BertConfig) -> PaddingAwarePositions:
+        """Counted from 2 whatever `pad_token_id` says, as in every program that trains this architecture."""
+        return PaddingAwarePositions(config.max_position_embeddings, config.hidden_size, padding_idx=1)
 
 
 class MPNetForSequenceClassification(

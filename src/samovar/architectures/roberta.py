@@ -15,11 +15,10 @@ SPAN = {"qa_outputs": "classifier"}
 LM = {
     "lm_head.dense": "dense",
     "lm_head.layer_norm": "norm",
-    "lm_head.decoder.weight": "decoder.weight",
-    "lm_head.decoder.bias": None,
-    "lm_head.bias": "decoder.bias",
+    "lm_head.decoder": "decoder",
+    "lm_head.bias": "bias",
 }
-lm_head = partial(heads.MaskedLMHead, act="gelu")
+lm_head = partial(heads.BiasedLMHead, act="gelu")
 choice_head = partial(heads.PooledClassifier, labels=1)
 
 

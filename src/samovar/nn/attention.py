@@ -93,14 +93,32 @@ class Attention(nn.Module):
         self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """`x` (batch, sequence, hidden) → the same shape, and (batch, heads, sequence, sequence) when asked for."""
-        attend = ATTENTION["eager" if probabilities else self.implementation]
-        mixed, weights = attend(
-            self.split(self.q_proj(x)),
-            self.split(self.k_proj(x)),
-            self.split(self.v_proj(x)),
+        query, key, value = (self.split(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        mixed, weights = self.mix(query, key, value, bias, probabilities)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2)), weights if probabilities else None
+
+    def mix(
+        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, probabilities: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The attention function on all heads (batch, heads, sequence, head_dim)."""
+        return ATTENTION["eager" if probabilities else self.implementation](
+            query,
+            key,
+            value,
             bias,
             causal=self.causal and bias is None,
             scale=self.scale,
             dropout=self.dropout if self.training else 0.0,
         )
-        return self.o_proj(mixed.transpose(1, 2).flatten(2)), weights if probabilities else None
+
+
+class Float32Attention(Attention):
+    """Attention whose scores are computed in float32 whatever the weights' type, and outside of autocast."""
+
+    def mix(
+        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, probabilities: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        with torch.autocast(query.device.type, enabled=False):
+            wide = None if bias is None else bias.float()
+            mixed, weights = super().mix(query.float(), key.float(), value.float(), wide, probabilities)
+        return mixed.to(value.dtype), None if weights is None else weights.to(value.dtype)

@@ -109,15 +109,21 @@ def stack(
     layer_scale: float | None = None,
     drop_path: float = 0.0,
     mlp: Callable[[], nn.Module] | None = None,
+    attention: Callable[[int], Attention] | None = None,
 ) -> nn.ModuleList:
-    """`count` blocks alike, of plain self-attention and an MLP (or what `mlp` makes in its place).
+    """`count` blocks alike, of plain self-attention and an MLP.
+
+    `mlp()` makes another MLP in its place; `attention(index)` makes the attention of block `index`, where plain does
+    not do, and then says all about it: `heads`, `attention_dropout`, `causal` and `qkv_bias` are not read.
 
     The rate of stochastic depth rises linearly from 0 at the first block to `drop_path` at the last.
     """
     return nn.ModuleList(
         Block(
             hidden,
-            Attention(hidden, heads, bias=qkv_bias, dropout=attention_dropout, causal=causal),
+            Attention(hidden, heads, bias=qkv_bias, dropout=attention_dropout, causal=causal)
+            if attention is None
+            else attention(index),
             MLP(hidden, intermediate, act) if mlp is None else mlp(),
             norm,
             order=order,

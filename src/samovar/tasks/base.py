@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from samovar.config import Config
 from samovar.model import Model
 from samovar.nn.transformer import Backbone, resized
-from samovar.tasks.heads import Head
+from samovar.tasks.heads import BiasedLMHead, Head
 from samovar.weights.names import Table, prefixed
 
 
@@ -82,11 +82,17 @@ class TaskModel(Model):
 
     @property
     def tied(self) -> Mapping[str, str]:
-        """The projection to the vocabulary shares the word embedding."""
+        """The projection to the vocabulary shares the word embedding, and its bias the one beside it."""
         if not self.config.tie_word_embeddings:
             return {}
         decoders = [name for name, module in self.named_modules() if name.endswith("decoder")]
-        return {f"{name}.weight": "backbone.embeddings.word.weight" for name in decoders}
+        return {f"{name}.weight": "backbone.embeddings.word.weight" for name in decoders} | self.stand_ins
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """Files of older programs hold the projection's bias once even where it is not tied."""
+        biased = [name for name, module in self.named_modules() if isinstance(module, BiasedLMHead)]
+        return {f"{name}.decoder.bias": f"{name}.bias" for name in biased}
 
     def get_input_embeddings(self) -> nn.Module:
         """The backbone's."""
@@ -112,6 +118,8 @@ class TaskModel(Model):
             if decoder.bias is not None:
                 decoder.bias = resized(decoder.bias, count)
             decoder.out_features = count
+            for head in (module for module in self.modules() if isinstance(module, BiasedLMHead)):
+                head.bias = resized(head.bias, count)
         self.tie_weights()
         return embedding
 

@@ -55,13 +55,19 @@ class FirstTokenClassifier(Head):
     """
 
     def __init__(
-        self, config: Config, labels: int | None = None, act: str | Activation = "tanh", input_dropout: bool = True
+        self,
+        config: Config,
+        labels: int | None = None,
+        act: str | Activation = "tanh",
+        input_dropout: bool = True,
+        dropout: float | None = None,
     ) -> None:
         super().__init__()
-        self.input_dropout = nn.Dropout(head_dropout(config) if input_dropout else 0.0)
+        dropout = head_dropout(config) if dropout is None else dropout
+        self.input_dropout = nn.Dropout(dropout if input_dropout else 0.0)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(act)
-        self.dropout = nn.Dropout(head_dropout(config))
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
@@ -70,7 +76,10 @@ class FirstTokenClassifier(Head):
 
 
 class LastTokenClassifier(Head):
-    """The state of the last token that is not padding → linear without bias; for models that read left to right."""
+    """The state of the last token that is not padding → linear without bias; for models that read left to right.
+
+    Where vectors are given in place of ids nothing says what is padding, so the last position is read.
+    """
 
     def __init__(self, config: Config, labels: int | None = None) -> None:
         super().__init__()
@@ -80,7 +89,7 @@ class LastTokenClassifier(Head):
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
         states = output.last_hidden_state
         if self.pad_token_id is None or input_ids is None:
-            if states.shape[0] > 1 and not torch.compiler.is_compiling():
+            if self.pad_token_id is None and states.shape[0] > 1 and not torch.compiler.is_compiling():
                 raise InputError(
                     f"{states.shape[0]} sequences were given to a model without a padding token: "
                     "where each one ends is unknown.",
@@ -153,6 +162,24 @@ class MaskedLMHead(Head):
         return self.decoder(self.norm(self.act(self.dense(output.last_hidden_state))))
 
 
+class BiasedLMHead(MaskedLMHead):
+    """A masked-language head whose checkpoints name its last bias twice: `bias`, and inside `decoder`.
+
+    Tied, the two are one. In a file with `tie_word_embeddings=False` they are two, of which `decoder.bias` is added
+    and `bias` is only kept, so that it can be written back.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        act: str | Activation | None = None,
+        norm: NormFactory | None = None,
+        size: int | None = None,
+    ) -> None:
+        super().__init__(config, act, norm, size)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+
 class LMHead(Head):
     """A projection to the vocabulary without bias, tied to the word embedding."""
 
@@ -185,7 +212,7 @@ class PreTrainingHead(Head):
 
     def __init__(self, config: Config, lm: Head | None = None, pair: Head | None = None) -> None:
         super().__init__()
-        self.lm = lm or MaskedLMHead(config)
+        self.lm = lm or BiasedLMHead(config)
         self.pair = pair or PairHead(config)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,8 @@ def classification_loss(config: Config, logits: Tensor, labels: Tensor) -> Tenso
     # The configuration remembers the first answer, so that evaluation and saving mean the same as training.
     config.problem_type = kind
     if kind == "regression":
-        return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype).squeeze())
+        values = logits.squeeze(-1)
+        return F.mse_loss(values, labels.to(values.dtype).reshape(values.shape))
     if kind == "single_label_classification":
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), labels.view(-1).long(), ignore_index=IGNORED)
     return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))

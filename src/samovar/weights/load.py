@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from samovar.config import Config, parse_config, source_options
 from samovar.errors import ConfigError, InputError, WeightsError, nearest
@@ -27,6 +28,22 @@ logger = logging.getLogger(__name__)
 OLD_LEAVES = {"gamma": "weight", "beta": "bias"}
 # Parts of a backbone that only some heads read: a file may hold them, and a model be built without.
 SPARE = ("pooler.", "embeddings.mask_token")
+
+
+class NoInitialisation(TorchFunctionMode):
+    """Leaves out what `torch.nn.init` would do to weights that a file is about to fill.
+
+    On the meta device there is nothing to fill anyway, but trying costs: its random functions import the compiler,
+    more than a second in a fresh process.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 @dataclass
@@ -79,7 +96,7 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     plan = Plan(cls, checkpoint)
     if not labels_given:
         plan.settle_labels(config)
-    with torch.device("meta"):
+    with torch.device("meta"), NoInitialisation():
         model = cls(config, **build_options)
     report = stream(model, plan, checkpoint, wanted_dtype(dtype, config), device, ignore_sizes)
     model.name_or_path = source.name
@@ -219,6 +236,9 @@ def stream(
             keep = dtype is None or not part.is_floating_point()
             filled[name] = part.to(device=device, dtype=part.dtype if keep else dtype)
     new_dtype = dtype or next((t.dtype for t in filled.values() if t.is_floating_point()), torch.get_default_dtype())
+    for name, other in model.stand_ins.items():
+        if name in wanted and name not in filled and other in filled:
+            filled[name] = filled[other].clone()  # A copy: the two are trained apart.
     mismatched = {name for name, _, _ in report.mismatched}
     report.missing = [name for name in wanted if name not in filled and name not in mismatched]
     judge(model, plan, report, ignore_sizes)
