@@ -9,6 +9,7 @@ export OMP_NUM_THREADS
 export PYTHON
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help demo test test-fast bench lint assets clean
 
 help: ## list these commands

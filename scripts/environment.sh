@@ -43,7 +43,8 @@ step() { # label, command…
     wait $child
     status=$?
     trap - INT TERM
-    printf '\r  %s… %s s\n' "$label" $(($(date +%s) - began))
+    [ -t 1 ] && printf '\r  %s…' "$label"
+    printf ' %s s\n' $(($(date +%s) - began))
     return $status
 }
 
