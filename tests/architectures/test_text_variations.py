@@ -105,7 +105,7 @@ def test_an_untied_file_that_holds_the_last_bias_once_uses_it_without_sharing_it
 @pytest.mark.parametrize("length", [1, 9, 64, 65, 129, 300])
 def test_mpnet_counts_distances_as_the_reference_does(length: int) -> None:
     theirs = transformers.MPNetModel(transformers.MPNetConfig(**BERT)).encoder
-    ours = samovar.MPNetModel(samovar.MPNetConfig(**BERT)).relative_bias
+    ours: Any = samovar.MPNetModel(samovar.MPNetConfig(**BERT)).relative_bias
     with torch.no_grad():
         ours.weight.copy_(theirs.relative_attention_bias.weight)
     expected = theirs.compute_position_bias(torch.zeros(1, length, 32))
@@ -113,7 +113,7 @@ def test_mpnet_counts_distances_as_the_reference_does(length: int) -> None:
 
 
 def test_gpt2_computes_scores_in_float32_when_the_file_asks_for_it() -> None:
-    model = samovar.GPT2Model(samovar.GPT2Config(**GPT2, reorder_and_upcast_attn=True)).half().eval()
+    model: Any = samovar.GPT2Model(samovar.GPT2Config(**GPT2, reorder_and_upcast_attn=True)).half().eval()
     attention = model.layers[0].self_attn
     # Scores near 90,000 are above what half precision can hold, which ends at 65,504.
     query = torch.full((1, 4, 3, 8), 178.0, dtype=torch.float16)
@@ -140,12 +140,14 @@ def test_gpt2_without_a_padding_token_refuses_a_batch() -> None:
 
 @pytest.mark.parametrize(("given", "rate"), [({}, 0.1), ({"classifier_dropout": 0.4}, 0.4)])
 def test_gpt2_takes_the_dropout_of_its_token_classifier_from_the_file(given: dict[str, float], rate: float) -> None:
-    assert samovar.GPT2ForTokenClassification(samovar.GPT2Config(**GPT2, **given)).head.dropout.p == rate
+    head: Any = samovar.GPT2ForTokenClassification(samovar.GPT2Config(**GPT2, **given)).head
+    assert head.dropout.p == rate
 
 
 def test_electra_takes_the_dropout_of_its_summary_from_the_file() -> None:
     config = samovar.ElectraConfig(**BERT, summary_last_dropout=0.3, hidden_dropout_prob=0.2)
-    assert samovar.ElectraForMultipleChoice(config).head.dropout.p == 0.3
+    head: Any = samovar.ElectraForMultipleChoice(config).head
+    assert head.dropout.p == 0.3
 
 
 @pytest.mark.parametrize("rows", [1, 3])

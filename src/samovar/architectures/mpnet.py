@@ -58,8 +58,8 @@ class MPNetModel(roberta.RobertaModel):
         "encoder.relative_attention_bias": "relative_bias",
     }
 
-    def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
-        super().__init__(config, add_pooling_layer)
+    def __init__(self, config: MPNetConfig, add_pooling_layer: bool = True) -> None:
+        super().__init__(config, add_pooling_layer)  # type: ignore[arg-type]
         if config.relative_attention_num_buckets != BUCKETS:
             raise ConfigError(
                 f"relative_attention_num_buckets={config.relative_attention_num_buckets}: MPNet has {BUCKETS} always.",
