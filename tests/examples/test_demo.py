@@ -19,7 +19,7 @@ SENTENCES = ["A wonderful, moving film.", "Dull, stupid and far too long."]
 def test_demo_fits_answers_and_saves_a_checkpoint_that_the_reference_reads(tmp_path: Path) -> None:
     folder = tmp_path / "sentiment"
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py"), "--texts", "600", "--folder", str(folder), *SENTENCES],
+        [sys.executable, str(ROOT / "examples" / "demo.py"), "--texts", "2000", "--folder", str(folder), *SENTENCES],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -30,7 +30,7 @@ def test_demo_fits_answers_and_saves_a_checkpoint_that_the_reference_reads(tmp_p
     assert done.stderr == ""
     answers = re.findall(r"^  (positive|negative) +([\d.]+)%  (.+)$", done.stdout, re.MULTILINE)
     assert [(label, text) for label, _, text in answers] == [("positive", SENTENCES[0]), ("negative", SENTENCES[1])]
-    ours, baseline = map(float, re.findall(r"film reviews \(held out\) +600 +([\d.]+)% +([\d.]+)%", done.stdout)[0])
+    ours, baseline = map(float, re.findall(r"film reviews \(held out\) +2,000 +([\d.]+)% +([\d.]+)%", done.stdout)[0])
     assert ours > baseline + 10
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
