@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,13 +61,11 @@ class Checkpoint:
     def open_pickle(self, path: Path) -> None:
         """Map a `torch.save` archive, refusing whatever is more than tensors."""
         try:
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            except RuntimeError as error:
-                if "mmap" not in str(error):
-                    raise
-                # Files of before PyTorch 1.6 are no zip archives and cannot be mapped.
-                state = torch.load(path, map_location="cpu", weights_only=True)
+            # Files of before PyTorch 1.6 are no zip archives and cannot be mapped.
+            mapped = zipfile.is_zipfile(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # An odd pickle protocol is refused or read; either says enough.
+                state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise UnsafeFileError(
                 f"{path} is a pickle that holds more than tensors: {str(error).splitlines()[0]}",

@@ -17,7 +17,7 @@ from samovar.config import Config, parse_config, source_options
 from samovar.errors import ConfigError, InputError, WeightsError, nearest
 from samovar.hub.source import Source
 from samovar.weights.checkpoint import Checkpoint
-from samovar.weights.names import NameTable, Operation
+from samovar.weights.names import NameTable, Operation, Pattern
 
 if TYPE_CHECKING:
     from samovar.model import Model
@@ -170,19 +170,22 @@ class Plan:
         self.inside: list[Placement] = []
         self.outside: list[str] = []
         dot = f"{cls.prefix}."
+        headed_classes: Any = getattr(cls, "tasks", {}).values() if self.is_backbone else (cls,)
+        head_patterns = [Pattern(name) for owner in headed_classes for name in owner.head_weights]
         headed = any(name.startswith(dot) for name in checkpoint)
         for key in checkpoint:
             name = key
             stem, _, leaf = key.rpartition(".")
             if leaf in OLD_LEAVES:
                 name = f"{stem}.{OLD_LEAVES[leaf]}"
+            of_a_head = any(pattern.match(name) for pattern in head_patterns)
+            if self.is_backbone and (of_a_head or (headed and not name.startswith(dot))):
+                self.outside.append(key)
+                continue
             if self.is_backbone and headed:
-                if not name.startswith(dot):
-                    self.outside.append(key)
-                    continue
                 name = name.removeprefix(dot)
-            elif not self.is_backbone and not headed:
-                # A bare backbone's file: all of its names are the backbone's.
+            elif not self.is_backbone and not headed and not of_a_head:
+                # A bare backbone's file: its names are the backbone's, but for a head that stands beside it.
                 name = dot + name
             names, operation = self.table.to_ours(name)
             self.inside.append(Placement(key, names, operation))
