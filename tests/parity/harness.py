@@ -6,6 +6,7 @@ the reference has and this library lacks fails its test.
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,6 +193,7 @@ def check(case: Case, auto: str, folder: Path) -> None:
         if key not in ("_name_or_path", "transformers_version", "dtype", "architectures", "problem_type"):
             assert again.config.to_dict()[key] == value, key
     assert again.config.architectures == [type(reference).__name__]
+    assert pickle.loads(pickle.dumps(ours)).config == ours.config
     scratch = type(ours)(ours.config)
     scratch.save_pretrained(folder / "scratch")
     fresh, known = load_file(folder / "scratch/model.safetensors"), load_file(folder / "reference/model.safetensors")

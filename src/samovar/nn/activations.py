@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -37,6 +38,11 @@ def squared_relu(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def unchanged(x: Tensor) -> Tensor:
+    """No activation."""
+    return x
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": F.gelu,
     "gelu_python": F.gelu,
@@ -52,10 +58,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": F.silu,
     "swish": F.silu,
     "mish": mish,
-    "tanh": lambda x: x.tanh(),
-    "sigmoid": lambda x: x.sigmoid(),
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
     "leaky_relu": F.leaky_relu,
-    "linear": lambda x: x,
+    "linear": unchanged,
 }
 
 
