@@ -84,6 +84,22 @@ from .architectures.roberta import XLMRobertaForQuestionAnswering as XLMRobertaF
 from .architectures.roberta import XLMRobertaForSequenceClassification as XLMRobertaForSequenceClassification
 from .architectures.roberta import XLMRobertaForTokenClassification as XLMRobertaForTokenClassification
 from .architectures.roberta import XLMRobertaModel as XLMRobertaModel
+from .architectures.roberta_prelayernorm import RobertaPreLayerNormConfig as RobertaPreLayerNormConfig
+from .architectures.roberta_prelayernorm import RobertaPreLayerNormForCausalLM as RobertaPreLayerNormForCausalLM
+from .architectures.roberta_prelayernorm import RobertaPreLayerNormForMaskedLM as RobertaPreLayerNormForMaskedLM
+from .architectures.roberta_prelayernorm import (
+    RobertaPreLayerNormForMultipleChoice as RobertaPreLayerNormForMultipleChoice,
+)
+from .architectures.roberta_prelayernorm import (
+    RobertaPreLayerNormForQuestionAnswering as RobertaPreLayerNormForQuestionAnswering,
+)
+from .architectures.roberta_prelayernorm import (
+    RobertaPreLayerNormForSequenceClassification as RobertaPreLayerNormForSequenceClassification,
+)
+from .architectures.roberta_prelayernorm import (
+    RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification,
+)
+from .architectures.roberta_prelayernorm import RobertaPreLayerNormModel as RobertaPreLayerNormModel
 from .architectures.vit import ViTConfig as ViTConfig
 from .architectures.vit import ViTForImageClassification as ViTForImageClassification
 from .architectures.vit import ViTModel as ViTModel

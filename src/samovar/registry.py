@@ -26,6 +26,7 @@ ARCHITECTURES: dict[str, str] = {
     "mpnet": f"{HOME}.mpnet:MPNetModel",
     "resnet": f"{HOME}.resnet:ResNetModel",
     "roberta": f"{HOME}.roberta:RobertaModel",
+    "roberta-prelayernorm": f"{HOME}.roberta_prelayernorm:RobertaPreLayerNormModel",
     "vit": f"{HOME}.vit:ViTModel",
     "xlm-roberta": f"{HOME}.roberta:XLMRobertaModel",
 }

@@ -32,6 +32,7 @@ CASES = [
     Case("roberta", TEXT),
     Case("xlm-roberta", TEXT),
     Case("camembert", TEXT),
+    Case("roberta-prelayernorm", TEXT),
     Case("distilbert", DISTILBERT),
     Case("electra", {**TEXT, "embedding_size": 16}, types=True),
     Case("albert", ALBERT, types=True),

@@ -86,9 +86,7 @@ def text_inputs(case: Case, auto: str, lengths: list[int], mask: bool) -> dict[s
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, 90, (len(lengths), max(lengths)), generator=generator)
     real = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
-    pad = case.sizes.get(
-        "pad_token_id", 1 if case.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    )
+    pad = transformers.AutoConfig.for_model(case.model_type, **case.sizes).pad_token_id or 0
     inputs = {"input_ids": torch.where(real, ids, pad)}
     if mask:
         inputs["attention_mask"] = real.long()

@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 
 from samovar.config import Config, doc
-from samovar.nn.block import stack
+from samovar.nn.block import Order, stack
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.norm import layer_norm
 from samovar.nn.positions import LearnedPositions
@@ -43,6 +43,7 @@ class BertModel(TextTransformer):
     config_class = BertConfig
     prefix = "bert"
     has_pooler = True
+    order: Order = "post"
     weights = {
         "embeddings.word_embeddings": "embeddings.word",
         "embeddings.position_embeddings": "embeddings.position",
@@ -63,10 +64,9 @@ class BertModel(TextTransformer):
         super().__init__(config)
         refuse_cross_attention(config)
         self.causal = config.is_decoder
-        positions = self.positions(config)
-        narrow = positions.embedding_dim != config.hidden_size
-        self.embeddings = bert_embeddings(config, positions, config.hidden_size if narrow else None)
-        self.layers = bert_stack(config, config.num_hidden_layers, self.causal)
+        positions, width = self.positions(config), config.hidden_size
+        self.embeddings = bert_embeddings(config, positions, None if positions.embedding_dim == width else width)
+        self.layers = bert_stack(config, config.num_hidden_layers, self.causal, self.order)
         self.pooler = Pooler(config.hidden_size) if add_pooling_layer else None
 
     def positions(self, config: BertConfig) -> LearnedPositions:
@@ -88,8 +88,8 @@ def bert_embeddings(config: Config, positions: LearnedPositions, projection: int
     )
 
 
-def bert_stack(config: Config, count: int, causal: bool = False) -> nn.ModuleList:
-    """`count` of BERT's post-norm blocks."""
+def bert_stack(config: Config, count: int, causal: bool = False, order: Order = "post") -> nn.ModuleList:
+    """`count` of BERT's blocks."""
     return stack(
         count,
         config.hidden_size,
@@ -97,7 +97,7 @@ def bert_stack(config: Config, count: int, causal: bool = False) -> nn.ModuleLis
         config.intermediate_size,
         config.hidden_act,
         layer_norm(config.layer_norm_eps),
-        order="post",
+        order=order,
         dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
         causal=causal,

@@ -12,6 +12,8 @@ from samovar.nn.attention import Attention
 from samovar.nn.mlp import MLP
 from samovar.nn.norm import NormFactory
 
+Order = Literal["post", "pre"]
+
 
 class LayerScale(nn.Module):
     """One learned factor per channel (Touvron et al. 2021, CaiT)."""
@@ -64,7 +66,7 @@ class Block(nn.Module):
         mlp: nn.Module,
         norm: NormFactory,
         *,
-        order: Literal["post", "pre"],
+        order: Order,
         dropout: float = 0.0,
         layer_scale: float | None = None,
         drop_path: float = 0.0,
@@ -101,7 +103,7 @@ def stack(
     act: str,
     norm: NormFactory,
     *,
-    order: Literal["post", "pre"],
+    order: Order,
     dropout: float = 0.0,
     attention_dropout: float = 0.0,
     causal: bool = False,

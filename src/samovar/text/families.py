@@ -161,6 +161,7 @@ FOR_MODEL_TYPE: dict[str, type[Tokenizer]] = {
     "gpt2": GPT2Tokenizer,
     "mpnet": MPNetTokenizer,
     "roberta": RobertaTokenizer,
+    "roberta-prelayernorm": RobertaTokenizer,
     "xlm-roberta": XLMRobertaTokenizer,
 }
 TOKENIZERS: dict[str, type[Tokenizer]] = {
