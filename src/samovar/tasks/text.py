@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +13,18 @@ from samovar.tasks.base import TaskModel
 from samovar.tasks.losses import IGNORED, classification_loss, next_token_loss, span_loss, token_loss
 
 
-class TextTask(TaskModel):
+class TextModel(TaskModel):
+    """A text backbone under a head, whatever the head gives."""
+
+    def read(
+        self, inputs: Sequence[Tensor | None], attentions: bool | None, states: bool | None, return_dict: bool | None
+    ) -> tuple[Any, bool]:
+        """The backbone's output for its five inputs in order, and whether the caller wants an output object."""
+        *switches, as_dict = self.backbone.switches(attentions, states, return_dict)
+        return self.backbone(*inputs, *switches, return_dict=True), as_dict
+
+
+class TextTask(TextModel):
     """One head, one kind of logits, one loss over `labels`."""
 
     output_class: type[outputs.TaskOutput] = outputs.TaskOutput
@@ -34,10 +46,8 @@ class TextTask(TaskModel):
         return_dict: bool | None = None,
     ) -> Any:
         """Ids (batch, sequence) → logits, and the loss when `labels` are given."""
-        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
-        out = self.backbone(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, *switches, return_dict=True
-        )
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        out, as_dict = self.read(given, output_attentions, output_hidden_states, return_dict)
         logits = self.head(out, input_ids)
         loss = None if labels is None else self.loss(logits, labels, attention_mask)
         return self.finish(self.output_class, loss, out, as_dict, logits=logits)
@@ -96,7 +106,7 @@ class ReplacedTokenDetection(TextTask):
         return (losses * counted).sum() / counted.sum()
 
 
-class MultipleChoice(TaskModel):
+class MultipleChoice(TextModel):
     """The best of several continuations; every input is (batch, choices, sequence), `labels` (batch)."""
 
     task = "multiple-choice"
@@ -114,17 +124,16 @@ class MultipleChoice(TaskModel):
         return_dict: bool | None = None,
     ) -> Any:
         """Scores (batch, choices), and the loss when `labels` are given."""
-        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
         given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         flat = [None if tensor is None else tensor.flatten(0, 1) for tensor in given]
-        out = self.backbone(*flat, *switches, return_dict=True)
+        out, as_dict = self.read(flat, output_attentions, output_hidden_states, return_dict)
         choices = next(tensor.shape[1] for tensor in given if tensor is not None)
         logits = self.head(out, flat[0]).view(-1, choices)
         loss = None if labels is None else token_loss(logits, labels)
         return self.finish(outputs.MultipleChoiceModelOutput, loss, out, as_dict, logits=logits)
 
 
-class QuestionAnswering(TaskModel):
+class QuestionAnswering(TextModel):
     """Where the answer starts and ends; `start_positions` and `end_positions` (batch)."""
 
     task = "question-answering"
@@ -143,10 +152,8 @@ class QuestionAnswering(TaskModel):
         return_dict: bool | None = None,
     ) -> Any:
         """`start_logits` and `end_logits` (batch, sequence), and the loss when both positions are given."""
-        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
-        out = self.backbone(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, *switches, return_dict=True
-        )
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        out, as_dict = self.read(given, output_attentions, output_hidden_states, return_dict)
         start, end = self.head(out, input_ids).unbind(-1)
         both = start_positions is not None and end_positions is not None
         loss = span_loss(start, end, start_positions, end_positions) if both else None  # type: ignore[arg-type]
@@ -160,7 +167,7 @@ class NextSentencePrediction(TextTask):
     output_class = outputs.NextSentencePredictorOutput
 
 
-class PreTraining(TaskModel):
+class PreTraining(TextModel):
     """Masked words and a judgement on the pair of texts, trained together.
 
     `pair_logits` and `pair_labels` are what the architecture calls the second objective.
@@ -185,10 +192,8 @@ class PreTraining(TaskModel):
         return_dict: bool | None = None,
     ) -> Any:
         """`prediction_logits` (batch, sequence, vocabulary), the pair's logits (batch, 2), the sum of both losses."""
-        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
-        out = self.backbone(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, *switches, return_dict=True
-        )
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        out, as_dict = self.read(given, output_attentions, output_hidden_states, return_dict)
         words, pair = self.head(out, input_ids)
         second = next_sentence_label if self.pair_labels == "next_sentence_label" else sentence_order_label
         loss = None
