@@ -53,8 +53,8 @@ pip_failed() {
     grep -E '^ *(ERROR|error)|No space left|No matching distribution|ConnectionError|NameResolution' "$log" | tail -5 | sed 's/^/    /' >&2
     if grep -qE 'No space left' "$log"; then
         echo "  → Free some disk space (about 2 GB are needed), then run this again." >&2
-    elif grep -qE 'NewConnectionError|NameResolution|Failed to establish|ConnectTimeout|Network is unreachable|from versions: none' "$log"; then
-        echo "  → The package index cannot be reached: check the connection, the proxy settings (HTTPS_PROXY) or the index" >&2
+    elif grep -qE 'NewConnectionError|NameResolution|Failed to establish|ConnectTimeout|Network is unreachable|from versions: none|requested \(constraint\) torch' "$log"; then
+        echo "  → The package index cannot be reached, or has no such version for this machine: check the connection, the proxy settings (HTTPS_PROXY) or the index" >&2
         echo "    (PIP_INDEX_URL, \`pip config list\`), then run this again; it goes on where it stopped." >&2
     else
         echo "  → The whole log is in $log. Running this again goes on where it stopped; \`make clean\` starts anew." >&2
