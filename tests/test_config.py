@@ -81,3 +81,17 @@ def test_every_field_is_documented() -> None:
         assert len(lines) > 15
         for line in lines:
             assert line.partition(": ")[2].strip().endswith("."), (model_type, line)
+
+
+def test_arguments_that_are_no_key_are_handed_back(tmp_path: Path) -> None:
+    config = AutoConfig.for_model("bert", num_hidden_layers=1)
+    config.note = "kept"  # An attribute that no field names goes into the file like any other.
+    config.save_pretrained(tmp_path)
+    read, unused = AutoConfig.from_pretrained(tmp_path, return_unused_kwargs=True, note="new", layers=2)
+    assert (read.note, read.num_hidden_layers, unused) == ("new", 1, {"layers": 2})
+
+
+@pytest.mark.parametrize("labels", ["positive", {"one": "positive"}, 3])
+def test_labels_of_the_wrong_kind_are_named(labels: object) -> None:
+    with pytest.raises(ConfigError, match="id2label must map each index to a name"):
+        AutoConfig.for_model("bert", id2label=labels)

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import samovar
+from samovar import AutoConfig, AutoModel
 from samovar.errors import ConfigError, InputError, TaskError
+from samovar.nn.attention import Attention
 from samovar.tasks.outputs import BaseModelOutput, TaskOutput
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -146,3 +148,12 @@ def test_a_task_that_an_architecture_lacks_names_those_it_has() -> None:
         samovar.AutoModel()
     with pytest.raises(ConfigError, match="add_cross_attention"):
         samovar.BertModel(samovar.BertConfig(**SIZES, add_cross_attention=True))
+
+
+def test_a_new_model_takes_a_type_and_an_attention_function() -> None:
+    config = AutoConfig.for_model("bert", hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=20)
+    model = AutoModel.from_config(config, dtype="bfloat16", attn_implementation="eager")
+    assert model.dtype == torch.bfloat16
+    assert {m.implementation for m in model.modules() if isinstance(m, Attention)} == {"eager"}
+    with pytest.raises(ConfigError, match="A configuration expected, got dict"):
+        AutoModel.from_config({})

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from samovar.config import CONFIG_FILE, Config, parse_config, read_config, source_options
-from samovar.errors import TaskError
+from samovar.config import Config, read_config
+from samovar.errors import ConfigError, TaskError
 from samovar.registry import backbone_class, model_type_of, register
 
 if TYPE_CHECKING:
@@ -22,12 +22,14 @@ class AutoConfig:
     """The configuration class that a `config.json` names."""
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Config:
-        """Read the `config.json` of a folder or repository; unknown keyword arguments override its values."""
-        values, overrides = read_config(name_or_path, **kwargs)
-        unused = overrides.pop("return_unused_kwargs", False)
-        config = backbone_class(model_type_of(values, str(name_or_path))).config_class.from_dict(values, **overrides)
-        return (config, {}) if unused else config  # type: ignore[return-value]
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Any:
+        """Read the `config.json` of a folder or repository; other keyword arguments override its values.
+
+        `return_unused_kwargs=True` gives `(config, those that are no key of it)` and leaves them out of the config.
+        """
+        values, overrides = read_config(pretrained_model_name_or_path, **kwargs)
+        model_type = model_type_of(values, str(pretrained_model_name_or_path))
+        return backbone_class(model_type).config_class.overridden(values, overrides)
 
     @classmethod
     def for_model(cls, model_type: str, **values: Any) -> Config:
@@ -63,25 +65,27 @@ class AutoModel:
         )
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, config: Config | None = None, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, config: Config | str | Path | None = None, **kwargs: Any
+    ) -> Any:
         """Load a model; the options are those of `Model.from_pretrained`."""
-        if config is None:
-            from samovar.hub.source import Source
-
-            options = source_options(dict(kwargs))
-            path = Source(name_or_path, **options).require(CONFIG_FILE, why="It names the architecture and its sizes.")
-            model_type = model_type_of(parse_config(path), str(name_or_path))
+        given = AutoConfig.from_pretrained(config) if isinstance(config, str | Path) else config
+        if given is None:
+            values, _ = read_config(pretrained_model_name_or_path, **kwargs)
+            model_type = model_type_of(values, str(pretrained_model_name_or_path))
         else:
-            model_type = config.model_type
-        return cls.class_for(model_type).from_pretrained(name_or_path, config=config, **kwargs)
+            model_type = given.model_type
+        return cls.class_for(model_type).from_pretrained(pretrained_model_name_or_path, config=given, **kwargs)
 
     @classmethod
     def from_config(cls, config: Config, **kwargs: Any) -> Any:
         """A model of this configuration with new weights; `dtype` and `attn_implementation` as for loading."""
-        model = cls.class_for(config.model_type)(config)
-        if kwargs.get("attn_implementation"):
-            model.set_attn_implementation(kwargs["attn_implementation"])
-        return model.to(kwargs["dtype"]) if kwargs.get("dtype") is not None else model
+        if not isinstance(config, Config):
+            raise ConfigError(
+                f"A configuration expected, got {type(config).__name__}.",
+                "Make one with AutoConfig.for_model(model_type, ...) or AutoConfig.from_pretrained(...).",
+            )
+        return cls.class_for(config.model_type).from_config(config, **kwargs)
 
 
 class AutoModelForSequenceClassification(AutoModel):
@@ -142,23 +146,23 @@ class AutoTokenizer:
     """The tokenizer of a checkpoint."""
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Tokenizer:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Tokenizer:
         """Load a tokenizer from a folder, the cache or the endpoint. Raises `TokenizerError`."""
         from samovar.text.load import load_tokenizer
 
         kwargs.pop("use_fast", None)  # There is one kind, and it is the fast one.
         kwargs.pop("trust_remote_code", None)
-        return load_tokenizer(name_or_path, **kwargs)
+        return load_tokenizer(pretrained_model_name_or_path, **kwargs)
 
 
 class AutoImageProcessor:
     """The image processor of a checkpoint."""
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> ImageProcessor:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> ImageProcessor:
         """Load an image processor from a folder, the cache or the endpoint."""
         from samovar.vision.load import load_image_processor
 
         kwargs.pop("use_fast", None)
         kwargs.pop("trust_remote_code", None)
-        return load_image_processor(name_or_path, **kwargs)
+        return load_image_processor(pretrained_model_name_or_path, **kwargs)

@@ -63,8 +63,10 @@ class Config:
         own = [key for key in values if self._spelling(key) == key]
         values = {self._spelling(key): value for key, value in values.items()} | {key: values[key] for key in own}
         num_labels = values.pop("num_labels", None)
-        if values.get("id2label") is None and values.get("label2id"):
-            values["id2label"] = {index: name for name, index in values["label2id"].items()}
+        if values.get("id2label") is not None:
+            values["id2label"] = label_names(values["id2label"])
+        elif values.get("label2id"):
+            values["id2label"] = label_names({index: name for name, index in values["label2id"].items()})
         labels_given = values.get("id2label") is not None
         object.__setattr__(self, "given", frozenset(values))  # what the file or the caller spelled out
         for field in dataclasses.fields(self):
@@ -75,7 +77,6 @@ class Config:
                 value = field.default_factory() if callable(field.default_factory) else field.default
             object.__setattr__(self, field.name, value)
         self.extra = values
-        self.id2label = {int(index): str(name) for index, name in self.id2label.items()}
         if labels_given:
             self.label2id = {name: index for index, name in self.id2label.items()}
         # A file may name 5 labels and claim `num_labels: 2`: the weights decide, once they are seen.
@@ -100,10 +101,10 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         name = self._spelling(name)
-        if name in self.__dict__.get("extra", {}):
-            self.extra[name] = value
-        else:
+        if name in INTERNAL or hasattr(type(self), name) or name in self.__dataclass_fields__:
             object.__setattr__(self, name, value)
+        else:
+            self.extra[name] = value  # Written back, as what a file says beyond the fields is.
 
     @property
     def num_labels(self) -> int:
@@ -112,9 +113,9 @@ class Config:
 
     @num_labels.setter
     def num_labels(self, count: int) -> None:
-        if count < 0:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise ConfigError(
-                f"num_labels must not be negative, got {count}.", "Give the number of classes; 0: no classifier."
+                f"num_labels must be a number of classes, got {count!r}.", "Give an integer; 0: no classifier."
             )
         if count != len(self.id2label):
             self.id2label = {index: f"LABEL_{index}" for index in range(count)}
@@ -128,15 +129,17 @@ class Config:
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several values; labels given as `id2label`, `label2id` or `num_labels` stay consistent."""
         for key, value in values.items():
-            if key == "id2label":
-                value = dict(enumerate(value)) if isinstance(value, list | tuple) else value
-                self.id2label = {int(index): str(name) for index, name in value.items()}
-                if "label2id" not in values:
-                    self.label2id = {name: index for index, name in self.id2label.items()}
-            elif key == "label2id":
-                self.label2id = dict(value)
-                if "id2label" not in values:
-                    self.id2label = {int(index): name for name, index in value.items()}
+            if key in ("id2label", "label2id"):
+                if value is None:
+                    continue
+                if key == "id2label":
+                    self.id2label = label_names(value)
+                    if values.get("label2id") is None:
+                        self.label2id = {name: index for index, name in self.id2label.items()}
+                else:
+                    self.label2id = dict(value)
+                    if values.get("id2label") is None:
+                        self.id2label = label_names({index: name for name, index in value.items()})
             else:
                 setattr(self, key, value)
 
@@ -165,17 +168,35 @@ class Config:
         return config
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Self:
-        """Read `config.json` of a folder or repository; unknown keyword arguments override its values."""
-        values, overrides = read_config(name_or_path, **kwargs)
-        return cls.from_dict(values, **overrides)
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Any:
+        """Read the `config.json` of a folder or repository; other keyword arguments override its values.
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` into `folder`, beside the old one first, then renamed over it."""
+        `return_unused_kwargs=True` gives `(config, those that are no key of it)` and leaves them out of the config.
+        """
+        values, overrides = read_config(pretrained_model_name_or_path, **kwargs)
+        return cls.overridden(values, overrides)
+
+    @classmethod
+    def overridden(cls, values: Mapping[str, Any], overrides: dict[str, Any]) -> Any:
+        """A file's content under the keyword arguments of `from_pretrained`."""
+        if not overrides.pop("return_unused_kwargs", False):
+            return cls.from_dict(values, **overrides)
+        config = cls.from_dict(values)
+        used = {key: value for key, value in overrides.items() if config.knows(key)}
+        config.update(used)
+        return config, {key: value for key, value in overrides.items() if key not in used}
+
+    def knows(self, name: str) -> bool:
+        """Is this a key of the configuration: a field, another name of one, or an unknown key of its file?"""
+        own = self._spelling(name)
+        return own in self.__dataclass_fields__ or own == "num_labels" or own in self.extra
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write `config.json` into a folder, beside the old one first, then renamed over it."""
         from samovar.hub.atomic import write_file
 
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        write_file(Path(folder) / CONFIG_FILE, self.to_json_string())
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        write_file(Path(save_directory) / CONFIG_FILE, self.to_json_string())
 
     @classmethod
     def describe(cls) -> str:
@@ -193,7 +214,25 @@ class Config:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
+# What a configuration knows about itself, beside the keys of its file.
+INTERNAL = frozenset({"given", "claimed_num_labels"})
 COMMON_FIELDS = frozenset(field.name for field in dataclasses.fields(Config))
+
+
+def label_names(labels: Any) -> dict[int, str]:
+    """`id2label` with whole numbers as keys; a list names the labels in order. Raises `ConfigError`."""
+    pairs: Any = enumerate(labels) if isinstance(labels, list | tuple) else getattr(labels, "items", list)()
+    try:
+        names = {int(index): str(name) for index, name in pairs}
+    except (TypeError, ValueError):
+        names = {}
+    if not names and labels:
+        raise ConfigError(
+            f"id2label must map each index to a name, got {labels!r}.", 'Write it as {0: "negative", 1: "positive"}.'
+        )
+    return names
+
+
 SOURCE_OPTIONS = ("revision", "cache_dir", "local_files_only", "token", "subfolder", "force_download")
 
 

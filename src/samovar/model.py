@@ -87,7 +87,9 @@ class Model(nn.Module, metaclass=Construct):
                         initialise(module, name, tensor, self.config.initializer_range)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, config: Config | None = None, **options: Any) -> Any:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, config: Config | None = None, **options: Any
+    ) -> Any:
         """Load config and weights from a folder, the cache or the endpoint.
 
         Options: `dtype` (a `torch.dtype`, its name, or `"auto"`: as stored, the default), `device` (or `device_map`),
@@ -99,15 +101,26 @@ class Model(nn.Module, metaclass=Construct):
         """
         from samovar.weights.load import load_model
 
-        return load_model(cls, name_or_path, config, options)
+        return load_model(cls, pretrained_model_name_or_path, config, options)
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
-        """A model with new weights."""
-        return cls(config)
+    def from_config(
+        cls, config: Config, *, dtype: torch.dtype | str | None = None, attn_implementation: str | None = None
+    ) -> Self:
+        """A model with new weights. Raises `ConfigError` for an unknown type or attention function."""
+        from samovar.weights.load import wanted_dtype
+
+        model = cls(config)
+        if attn_implementation is not None:
+            model.set_attn_implementation(attn_implementation)
+        return model if dtype is None else model.to(wanted_dtype(dtype, config))
 
     def save_pretrained(
-        self, folder: str | Path, *, max_shard_size: int | str = "5GB", state_dict: Mapping[str, Tensor] | None = None
+        self,
+        save_directory: str | Path,
+        *,
+        max_shard_size: int | str = "5GB",
+        state_dict: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Write `config.json` and safetensors under the checkpoint's own names, as one atomic change of the folder.
 
@@ -116,7 +129,7 @@ class Model(nn.Module, metaclass=Construct):
         """
         from samovar.weights.save import save_model
 
-        save_model(self, Path(folder), max_shard_size, state_dict)
+        save_model(self, Path(save_directory), max_shard_size, state_dict)
 
     # Use ----------------------------------------------------------------------------------------------------------
 

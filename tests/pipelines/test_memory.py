@@ -13,9 +13,9 @@ from samovar.pipelines.memory import keep_freed_memory
 kept = keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(3 * 2**20).mul(2)
+    torch.ones(12 * 2**20).mul(2)  # 48 MiB each: above the 32 MiB that glibc's own threshold can reach
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(json.dumps([kept, [faults() for _ in range(5)][-1]]))
+print(json.dumps([kept, min(faults() for _ in range(20))]))
 """
 
 
@@ -32,4 +32,4 @@ def test_memory_is_kept_unless_told_otherwise() -> None:
     left, many = run(SAMOVAR_KEEP_MEMORY="0")
     assert not left
     if kept:  # glibc is there; elsewhere the function says so and changes nothing
-        assert few < many / 10
+        assert few < many / 10  # the least of twenty: small objects that land in the hole cost a few calls at first

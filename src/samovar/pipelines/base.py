@@ -206,11 +206,11 @@ class Pipeline:
 
     transform = predict
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, save_directory: str | Path) -> None:
         """Write the model, and the tokenizer and image processor where there are any, into one folder."""
         for part in (self.model, self.tokenizer, self.image_processor):
             if part is not None:
-                part.save_pretrained(folder)
+                part.save_pretrained(save_directory)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(task={self.task!r}, model={type(self.model).__name__}, device={self.device})"

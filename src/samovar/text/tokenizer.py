@@ -104,14 +104,14 @@ class Tokenizer(Vocabulary):
                 (self.rust.add_special_tokens if entry.get("special") else self.rust.add_tokens)([token])
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
         """Load from a folder, the cache or the endpoint; keyword arguments override the files' settings.
 
         Raises `TokenizerError` naming the files that were looked for, or `CorruptFileError`.
         """
         from samovar.text.load import load_tokenizer
 
-        return load_tokenizer(name_or_path, tokenizer_class=cls, **kwargs)  # type: ignore[return-value]
+        return load_tokenizer(pretrained_model_name_or_path, tokenizer_class=cls, **kwargs)  # type: ignore[return-value]
 
     # Encoding -------------------------------------------------------------------------------------------------------
 

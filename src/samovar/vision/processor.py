@@ -181,7 +181,7 @@ class ImageProcessor:
     # Files --------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
         """Read `preprocessor_config.json` of a folder or repository, or a JSON file itself.
 
         Called on `ImageProcessor`, it gives the family that the file names, and the general steps for a name that it
@@ -192,7 +192,7 @@ class ImageProcessor:
         """
         from samovar.vision.load import named_family, read_settings
 
-        settings, overrides, _ = read_settings(name_or_path, **kwargs)
+        settings, overrides, _ = read_settings(pretrained_model_name_or_path, **kwargs)
         kind: type[Self] = cls
         if cls is ImageProcessor:
             kind = named_family(settings) or cls  # type: ignore[assignment]
@@ -228,14 +228,14 @@ class ImageProcessor:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `preprocessor_config.json` into `folder`, beside the old one first, then renamed over it.
 
         Raises `SaveError`, with the old file as it was.
         """
         from samovar.hub.atomic import write_file
 
-        folder = Path(folder)
+        folder = Path(save_directory)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

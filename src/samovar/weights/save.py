@@ -64,13 +64,6 @@ def save_model(model: Model, folder: Path, max_shard_size: int | str, state_dict
     model.config.architectures = [type(model).__name__]
     model.config.dtype = str(model.dtype).removeprefix("torch.")
     with write_beside(folder) as beside:
-        for old in [
-            *beside.glob("model*.safetensors"),
-            *beside.glob("pytorch_model*.bin"),
-            *beside.glob("*.index.json"),
-        ]:
-            old.unlink()  # Weights of an earlier save must not stand beside the new ones under other names.
-        (beside / "config.json").unlink(missing_ok=True)
         (beside / "config.json").write_text(model.config.to_json_string(), "utf-8")
         if len(shards) == 1:
             save_file(shards[0], beside / SAFETENSORS, metadata={"format": "pt"})
