@@ -1,5 +1,6 @@
 """The public names, declared once: type checkers read this file, and so does the lazy loader of `__init__`."""
 
+from . import evaluate as evaluate
 from .architectures.albert import AlbertConfig as AlbertConfig
 from .architectures.albert import AlbertForMaskedLM as AlbertForMaskedLM
 from .architectures.albert import AlbertForMultipleChoice as AlbertForMultipleChoice

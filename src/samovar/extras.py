@@ -12,7 +12,14 @@ EXTRA_OF = {
     "torch": "torch",
     "accelerate": "train",
     "datasets": "train",
-    "sklearn": "train",
+    "jiwer": "evaluate",
+    "nltk": "evaluate",
+    "pycocotools": "evaluate",
+    "rouge_score": "evaluate",
+    "sacrebleu": "evaluate",
+    "scipy": "evaluate",
+    "seqeval": "evaluate",
+    "sklearn": "evaluate",
     "onnx": "export",
     "onnxruntime": "export",
 }
@@ -25,4 +32,4 @@ def require(package: str, feature: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != package.split(".")[0]:
             raise
-        raise MissingExtraError(feature, package, EXTRA_OF.get(package, "all")) from error
+        raise MissingExtraError(feature, package, EXTRA_OF.get(package.split(".")[0], "all")) from error

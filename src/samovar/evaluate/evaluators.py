@@ -1,0 +1,7 @@
+from typing import Any
+
+
+def evaluator(task: str) -> Any: ...
+
+
+class Evaluator: ...
