@@ -20,7 +20,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from measure import Row
 
-BENCHMARKS = ["size", "imports", "loading", "text_classification", "image_classification"]
+BENCHMARKS = ["size", "imports", "loading", "text_classification", "image_classification", "embeddings"]
 
 
 def table(rows: list[Row]) -> str:

@@ -1,6 +1,7 @@
 """The public names, declared once: type checkers read this file, and so does the lazy loader of `__init__`."""
 
 from . import evaluate as evaluate
+from . import sentence as sentence
 from .architectures.albert import AlbertConfig as AlbertConfig
 from .architectures.albert import AlbertForMaskedLM as AlbertForMaskedLM
 from .architectures.albert import AlbertForMultipleChoice as AlbertForMultipleChoice
@@ -121,6 +122,8 @@ from .config import Config as Config
 from .model import Model as Model
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
+from .sentence.cross_encoder import CrossEncoder as CrossEncoder
+from .sentence.model import SentenceTransformer as SentenceTransformer
 from .text.encoding import BatchEncoding as BatchEncoding
 from .text.families import AlbertTokenizer as AlbertTokenizer
 from .text.families import AlbertTokenizerFast as AlbertTokenizerFast

@@ -17,12 +17,19 @@ from samovar.extras import EXTRA_OF
 
 
 def declared_names(stub: Path) -> dict[str, tuple[str, str]]:
-    """Public name → (relative module, name there), as `from .module import name as public` lines declare them."""
+    """Public name → (relative module, name there), as `from .module import name as public` lines declare them.
+
+    `other = name` gives a declared name a second one.
+    """
     names: dict[str, tuple[str, str]] = {}
     for statement in ast.parse(stub.read_text("utf-8")).body:
         if isinstance(statement, ast.ImportFrom) and statement.level == 1:
             for alias in statement.names:
                 names[alias.asname or alias.name] = (statement.module or "", alias.name)
+        elif isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name):
+            for target in statement.targets:
+                if isinstance(target, ast.Name):
+                    names[target.id] = names[statement.value.id]
     return names
 
 

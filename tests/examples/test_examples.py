@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import sklearn
 
 from assets import minilm_folder
@@ -44,3 +47,12 @@ def test_a_photograph_becomes_pixel_values() -> None:
     lines = printed("examples/images.py", str(photograph))
     assert lines[0] == "pixel values: (1, 3, 224, 224)"
     assert "LABEL_" in lines[1]
+
+
+@pytest.mark.slow
+def test_embeddings_are_features_for_a_classical_model() -> None:
+    lines = printed("examples/embedding_features.py", str(minilm_folder()))
+    assert lines[0] == "features: 4000 texts × 384 numbers"
+    accuracy, majority = (float(number) for number in re.findall(r"0\.\d+", lines[1]))
+    assert accuracy > majority + 0.15
+    assert json.loads("\n".join(lines[2:]))["accuracy"] == pytest.approx(accuracy, abs=1e-3)
