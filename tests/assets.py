@@ -29,6 +29,12 @@ def minilm_folder() -> Path:
     return Path(folder)
 
 
+def wordnet_folder() -> Path:
+    """A folder for `NLTK_DATA` that holds WordNet."""
+    folder, _ = script.fetch(script.WORDNET, script.assets_folder())
+    return Path(folder)
+
+
 def snippets(kind: str) -> list[tuple[float, str]]:
     """(mean rating −4…4, text) of `"movies"`, `"products"`, `"tweets"` or `"editorials"`."""
     return list(script.snippets(kind))

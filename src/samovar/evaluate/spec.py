@@ -14,7 +14,10 @@ from samovar.evaluate.columns import Column, MetricError
 
 Columns = Mapping[str, Column]
 # Where the functions stand; each module registers its own on import, and none imports what only computing needs.
-MODULES = ("classification",)
+MODULES = (
+    "classification", "probabilities", "regression", "ranking", "text", "translation", "speech", "models", "benchmarks",
+    "vision",
+)  # fmt: skip
 METRICS: dict[str, Spec] = {}
 
 
@@ -125,3 +128,17 @@ def find(name: str, config_name: str | None = None) -> Spec:
         given = "needs a configuration" if config_name is None else f"has no configuration {config_name!r}"
         raise MetricError(f"{name} {given}.", f"Give one of: {', '.join(spec.configs)}.")
     return spec
+
+
+def pages() -> str:
+    """The pages of all metrics, by kind, as `docs/metrics.md` has them."""
+    known = all_metrics()
+    kinds = sorted({spec.kind for spec in known.values()})
+    index = [f"- {kind}: {', '.join(f'[{s.name}](#{s.name})' for s in by_kind(kind))}" for kind in kinds]
+    parts = ["# Metrics", "", "`from samovar.evaluate import load`, then as in the examples.", "", *index, ""]
+    return "\n".join([*parts, *(spec.page() for kind in kinds for spec in by_kind(kind))])
+
+
+def by_kind(kind: str) -> list[Spec]:
+    """The metrics of a kind, by name."""
+    return [spec for name, spec in sorted(all_metrics().items()) if spec.kind == kind]
