@@ -163,8 +163,7 @@ class CombinedMetrics:
 
     def add_batch(self, **batch: Any) -> None:
         """Add rows to all, or, with a `MetricError`, to none."""
-        shared = {name: value if hasattr(value, "__len__") else list(value) for name, value in batch.items()}
-        rows = {name: metric.converted(self.share(metric, shared)) for name, metric in self.metrics.items()}
+        rows = self.converted(batch)
         for name, metric in self.metrics.items():
             metric.append(rows[name])
 
@@ -172,29 +171,41 @@ class CombinedMetrics:
         """All values in one dictionary; each metric gets the options that it has. If one raises, no row is lost."""
         columns = {name for metric in self.metrics.values() for name in metric.columns}
         batch = {name: inputs.pop(name) for name in list(inputs) if name in columns}
-        options = {name for metric in self.metrics.values() for name in metric.spec.options}
-        for name in inputs:
-            if name not in options:
-                raise MetricError(
-                    f"None of {self.name} has an option {name!r}.", f"Their options: {listed(sorted(options))}."
-                )
-        marks = {id(s): (s, s.mark()) for metric in self.metrics.values() for s in metric.stores.values()}
+        stores = [store for metric in self.metrics.values() for store in metric.stores.values()]
+        marks = [store.mark() for store in stores]
         try:
             if batch:
                 self.add_batch(**batch)
-            found = {
-                name: metric.evaluate(
-                    {column: store.read() for column, store in metric.stores.items()},
-                    {key: value for key, value in inputs.items() if key in metric.spec.options},
-                )
+            rows = {
+                name: {column: store.read() for column, store in metric.stores.items()}
                 for name, metric in self.metrics.items()
             }
+            results = self.evaluate(rows, inputs)
         except BaseException:
-            for store, mark in marks.values():
+            for store, mark in zip(stores, marks, strict=True):
                 store.rewind(mark)
             raise
         for metric in self.metrics.values():
             metric.reset()
+        return results
+
+    def converted(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch checked, for each metric."""
+        shared = {name: value if hasattr(value, "__len__") else list(value) for name, value in batch.items()}
+        return {name: metric.converted(self.share(metric, shared)) for name, metric in self.metrics.items()}
+
+    def evaluate(self, rows: Mapping[str, Any], options: Mapping[str, Any]) -> Results:
+        """All metrics on rows that were checked."""
+        known = {name for metric in self.metrics.values() for name in metric.spec.options}
+        for name in options:
+            if name not in known:
+                raise MetricError(
+                    f"None of {self.name} has an option {name!r}.", f"Their options: {listed(sorted(known))}."
+                )
+        found = {
+            name: metric.evaluate(rows[name], {key: options[key] for key in options if key in metric.spec.options})
+            for name, metric in self.metrics.items()
+        }
         keys = [key for values in found.values() for key in values]
         return Results(
             {

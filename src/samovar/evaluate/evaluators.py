@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from samovar.errors import did_you_mean
-from samovar.evaluate.columns import MetricError, Values
-from samovar.evaluate.core import Metric, listed, load
+from samovar.evaluate.bootstrap import bootstrap, check_bootstrap
+from samovar.evaluate.columns import MetricError, plain
+from samovar.evaluate.core import CombinedMetrics, Metric, listed, load
 from samovar.evaluate.results import Results
-from samovar.extras import require
+from samovar.evaluate.table import Table
 
 STRATEGIES = ("simple", "bootstrap")
 
 
+@dataclass
+class Run:
+    """One call of `compute`: the data, which of its columns are read, and the names of classes."""
+
+    table: Table
+    # Argument → value: `input_column`, `label_column` and the arguments that only this task has.
+    options: dict[str, Any]
+    label_mapping: Mapping[str, Any] | None = None
+    model_labels: Mapping[str, int] = field(default_factory=dict)
+
+    def stream(self, argument: str) -> Iterable[Any]:
+        """The values of the column that an argument names, one by one."""
+        return self.table.stream(self.options[argument])
+
+    def column(self, argument: str) -> list[Any]:
+        """The values of the column that an argument names."""
+        return self.table.column(self.options[argument])
+
+    def class_names(self) -> list[str] | None:
+        """What the data calls the classes of its label column."""
+        return self.table.class_names(self.options["label_column"])
+
+
 class Evaluator:
-    """A task's way from a data set's rows to a metric's columns; a task is a subclass of a few lines."""
+    """A task's way from a data set's rows to a metric's columns.
+
+    A task whose pipeline answers with text is a subclass of a few lines::
+
+        class SummarizationEvaluator(Evaluator):
+            task = "summarization"
+            default_metric = "rouge"
+            answer_key = "summary_text"
+    """
 
     task: ClassVar[str]
-    default_metric: ClassVar[str] = "accuracy"
+    default_metric: ClassVar[str]
     input_column: ClassVar[str] = "text"
     label_column: ClassVar[str] = "label"
+    # What of an answer is compared.
+    answer_key: ClassVar[str] = "label"
+    # Arguments that only this task has, with their defaults.
+    arguments: ClassVar[dict[str, Any]] = {}
     # Keyword arguments that every call of the pipeline gets.
-    options: ClassVar[dict[str, Any]] = {}
+    pipeline_options: ClassVar[dict[str, Any]] = {}
 
     def compute(
         self,
@@ -34,7 +70,7 @@ class Evaluator:
         data: Any,
         subset: str | None = None,
         split: str | None = None,
-        metric: str | Metric | None = None,
+        metric: str | Metric | CombinedMetrics | None = None,
         tokenizer: Any = None,
         image_processor: Any = None,
         strategy: str = "simple",
@@ -46,103 +82,145 @@ class Evaluator:
         label_column: str | None = None,
         label_mapping: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
-        **columns: str | None,
+        metric_options: Mapping[str, Any] | None = None,
+        **arguments: Any,
     ) -> Results:
         """The metric's values, and how long the pipeline took.
 
-        `model_or_pipeline` is a pipeline, a model, or a name; `data` a `datasets.Dataset`, a list of dictionaries, a
-        dictionary of columns, a pandas table, or a data set's name with `subset` and `split`. `label_mapping` turns
-        the model's labels into the data's; by default the model's own `label2id` where the data holds numbers.
-        `strategy="bootstrap"` gives each value as `score`, `confidence_interval` and `standard_error`, from
-        `n_resamples` draws of rows (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+        `model_or_pipeline` is a pipeline, another callable, a model, or a name; `data` a `datasets.Dataset`, a list of
+        dictionaries, a dictionary of columns, a pandas table, or a data set's name with `subset` and `split`.
+        `label_mapping` turns the model's labels into the data's; without it, where the data numbers its classes, the
+        data's own names of them decide if the model's labels are among those, else the model's `label2id`.
+        `metric_options` go to the metric, such as `{"average": "macro"}`.
 
-        Beside them: `total_time_in_seconds`, `samples_per_second`, `latency_in_seconds`.
+        `strategy="bootstrap"` gives each number as `score`, `confidence_interval` and `standard_error`, from
+        `n_resamples` draws of the rows; equal for an equal `random_state`.
+
+        Beside them: `total_time_in_seconds`, `samples_per_second`, `latency_in_seconds` (per row). Raises `MetricError`
+        for columns and options that do not fit, before the pipeline runs.
         """
         if strategy not in STRATEGIES:
             raise MetricError(f"There is no strategy {strategy!r}.", f"Choose among {listed(STRATEGIES)}.")
-        names = {"input": input_column or self.input_column, "label": label_column or self.label_column}
-        names |= {key.removesuffix("_column"): name for key, name in columns.items() if name is not None}
+        columns = {"input_column": input_column, "label_column": label_column}
         table = Table(data, subset, split)
-        pipe = self.pipeline(model_or_pipeline, tokenizer, image_processor, device)
-        measure = load(metric or self.metric_for(table, names)) if not isinstance(metric, Metric) else metric
-        inputs = list(self.inputs(table, names))
-        options = self.options_for(table, names) | ({"batch_size": batch_size} if batch_size else {})
-        began = time.perf_counter()
-        answers = list(pipe(iter(inputs), **options))
-        taken = time.perf_counter() - began
-        mapping = label_mapping or getattr(getattr(getattr(pipe, "model", None), "config", None), "label2id", None)
-        batch = self.columns(answers, table, names, mapping, label_mapping is not None)
-        rows = measure.converted(batch)
-        results = measure.evaluate(rows, {})
+        run = Run(table, self.options_of(columns | arguments), label_mapping)
+        for name, column in run.options.items():
+            if name.endswith("_column") and column is not None:
+                table.check(name, column)
         if strategy == "bootstrap":
-            results = bootstrapped(measure, rows, results, confidence_level, n_resamples, random_state)
-        count = len(inputs)
+            check_bootstrap(confidence_level, n_resamples, table.rows)
+        measure = metric if isinstance(metric, Metric | CombinedMetrics) else load(metric or self.metric_for(run))
+        pipe = self.pipeline(model_or_pipeline, tokenizer, image_processor, device)
+        run.model_labels = getattr(getattr(getattr(pipe, "model", None), "config", None), "label2id", None) or {}
+        options = self.options_for(run) | ({"batch_size": batch_size} if batch_size else {})
+        began = time.perf_counter()
+        answers = list(pipe(iter(self.inputs(run)), **options))
+        taken = time.perf_counter() - began
+        given = dict(metric_options or {})
+        rows = measure.converted(self.columns(run, answers, measure.name))
+        results = measure.evaluate(rows, given)
+        if strategy == "bootstrap":
+            results = bootstrap(
+                lambda drawn: measure.evaluate(drawn, given),
+                rows,
+                len(answers),
+                confidence_level,
+                n_resamples,
+                random_state,
+            )
         return Results(
             results,
             total_time_in_seconds=taken,
-            samples_per_second=count / taken,
-            latency_in_seconds=taken / count,
+            samples_per_second=len(answers) / taken,
+            latency_in_seconds=taken / len(answers),
         )
 
     # What a task decides ------------------------------------------------------------------------------------------
 
-    def metric_for(self, table: Table, names: Mapping[str, str]) -> str:
+    def metric_for(self, run: Run) -> str:
         """The metric where none was named."""
         return self.default_metric
 
-    def options_for(self, table: Table, names: Mapping[str, str]) -> dict[str, Any]:
+    def options_for(self, run: Run) -> dict[str, Any]:
         """Keyword arguments of the pipeline's call."""
-        return dict(self.options)
+        return dict(self.pipeline_options)
 
-    def inputs(self, table: Table, names: Mapping[str, str]) -> Iterable[Any]:
+    def inputs(self, run: Run) -> Iterable[Any]:
         """What the pipeline is given."""
-        return table.column(names["input"])
+        return run.stream("input_column")
 
-    def columns(
-        self, answers: list[Any], table: Table, names: Mapping[str, str], mapping: Mapping[str, Any] | None, given: bool
-    ) -> dict[str, Any]:
+    def columns(self, run: Run, answers: list[Any], metric: str) -> dict[str, Any]:
         """The metric's columns."""
-        references = table.column(names["label"])
-        labels = [(answer[0] if isinstance(answer, list) else answer)["label"] for answer in answers]
-        if given or (mapping and not isinstance(references[0], str)):
-            labels = [mapped(label, mapping or {}) for label in labels]
-        return {"predictions": labels, "references": references}
+        found = [(answer[0] if isinstance(answer, list) else answer)[self.answer_key] for answer in answers]
+        return {"predictions": found, "references": run.column("label_column")}
+
+    # Steps --------------------------------------------------------------------------------------------------------
+
+    def options_of(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All arguments of the task with their values. Raises `MetricError` for those that it does not have."""
+        known = {"input_column": self.input_column, "label_column": self.label_column} | self.arguments
+        for name in given:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise MetricError(f"{self.task} has no argument {name!r}.", f"It has {listed(known)}. {hint}".strip())
+        return known | {name: value for name, value in given.items() if value is not None}
 
     def pipeline(self, model: Any, tokenizer: Any, image_processor: Any, device: Any) -> Callable[..., Any]:
         """A pipeline for the task; one that was given must be for it."""
+        parts = {"tokenizer": tokenizer, "image_processor": image_processor, "device": device}
+        parts = {name: part for name, part in parts.items() if part is not None}
         if not hasattr(model, "preprocess") and (isinstance(model, str | Path) or hasattr(model, "config")):
             from samovar import pipeline
 
-            parts = {"tokenizer": tokenizer, "image_processor": image_processor, "device": device}
-            return pipeline(self.task, model=model, **{k: v for k, v in parts.items() if v is not None})
+            return pipeline(self.task, model=model, **parts)
         if not callable(model):
             raise MetricError(f"{type(model).__name__} is no model.", "Give a pipeline, a model, a folder or a name.")
         task = getattr(model, "task", "") or self.task
         if task != self.task:
             raise MetricError(f"This evaluator is for {self.task}, the pipeline for {task}.", f"evaluator({task!r})")
+        if parts:
+            warnings.warn(f"The pipeline has its own: {listed(parts)} given here means nothing.", UserWarning, 3)
         return model
 
 
-class TextClassificationEvaluator(Evaluator):
+class ClassEvaluator(Evaluator):
+    """A task whose answers are classes."""
+
+    default_metric = "accuracy"
+
+    def columns(self, run: Run, answers: list[Any], metric: str) -> dict[str, Any]:
+        """The model's labels, as the data writes them."""
+        rows = super().columns(run, answers, metric)
+        mapping: Mapping[str, Any] = run.label_mapping or {}
+        if run.label_mapping is None and not isinstance(rows["references"][0], str):
+            numbered = {name: place for place, name in enumerate(run.class_names() or [])}
+            mapping = numbered if numbered.keys() >= set(rows["predictions"]) else run.model_labels
+        if mapping or run.label_mapping is not None:
+            rows["predictions"] = [mapped(label, mapping) for label in rows["predictions"]]
+        return rows
+
+
+class TextClassificationEvaluator(ClassEvaluator):
     """One label a text, or a pair of texts with `second_input_column`."""
 
     task = "text-classification"
+    arguments = {"second_input_column": None}
 
-    def inputs(self, table: Table, names: Mapping[str, str]) -> Iterable[Any]:
+    def inputs(self, run: Run) -> Iterable[Any]:
         """Texts, or dictionaries of two."""
-        first = table.column(names["input"])
-        if "second_input" not in names:
-            return first
-        second = table.column(names["second_input"])
-        return [{"text": text, "text_pair": pair} for text, pair in zip(first, second, strict=True)]
+        texts = run.stream("input_column")
+        if run.options["second_input_column"] is None:
+            return texts
+        pairs = zip(texts, run.stream("second_input_column"), strict=True)
+        return ({"text": text, "text_pair": pair} for text, pair in pairs)
 
 
-class ImageClassificationEvaluator(Evaluator):
+class ImageClassificationEvaluator(ClassEvaluator):
     """One label an image."""
 
     task = "image-classification"
     input_column = "image"
-    options = {"top_k": 1}
+    pipeline_options = {"top_k": 1}
 
 
 class TokenClassificationEvaluator(Evaluator):
@@ -151,64 +229,82 @@ class TokenClassificationEvaluator(Evaluator):
     task = "token-classification"
     default_metric = "seqeval"
     input_column, label_column = "tokens", "ner_tags"
-    options = {"aggregation_strategy": "none", "ignore_labels": []}
+    arguments = {"join_by": " "}
+    pipeline_options = {"aggregation_strategy": "none", "ignore_labels": []}
 
-    def inputs(self, table: Table, names: Mapping[str, str]) -> Iterable[Any]:
-        """Words joined by spaces."""
-        return [" ".join(words) for words in table.column(names["input"])]
+    def inputs(self, run: Run) -> Iterable[Any]:
+        """Words joined to a text, by `join_by`: spaces unless another is given."""
+        return (run.options["join_by"].join(words) for words in run.stream("input_column"))
 
-    def columns(
-        self, answers: list[Any], table: Table, names: Mapping[str, str], mapping: Mapping[str, Any] | None, given: bool
-    ) -> dict[str, Any]:
-        """Each word has the tag of its first token; a word that was cut off has none: `O`."""
-        known = {index: name for name, index in (mapping or {}).items()}
-        tags = [
-            [known.get(tag, tag) if not isinstance(tag, str) else tag for tag in row]
-            for row in table.column(names["label"])
+    def columns(self, run: Run, answers: list[Any], metric: str) -> dict[str, Any]:
+        """Each word has the tag of its first token; a word that was cut off, or has no token, has `O`."""
+        between = len(run.options["join_by"])
+        predicted = [
+            word_tags(words, answer, between) for words, answer in zip(run.stream("input_column"), answers, strict=True)
         ]
-        predicted = []
-        for words, answer in zip(table.column(names["input"]), answers, strict=True):
-            at_start = {token["start"]: token["entity"] for token in reversed(answer)}
-            starts = np.cumsum([0, *[len(word) + 1 for word in words]])[: len(words)].tolist()
-            predicted.append([at_start.get(start, "O") for start in starts])
-        return {"predictions": predicted, "references": tags}
+        if run.label_mapping is not None:
+            predicted = [[mapped(tag, run.label_mapping) for tag in row] for row in predicted]
+        names = dict(enumerate(run.class_names() or [])) or {number: name for name, number in run.model_labels.items()}
+        references = []
+        for place, row in enumerate(run.column("label_column")):
+            tags = [names.get(tag, tag) if not isinstance(tag, str) else tag for tag in plain(row)]
+            if len(tags) != len(predicted[place]):
+                raise MetricError(
+                    f"Row {place} has {len(predicted[place])} words and {len(tags)} tags.", "Give each word its tag."
+                )
+            references.append(tags)
+        return {"predictions": predicted, "references": references}
 
 
 class QuestionAnsweringEvaluator(Evaluator):
-    """A span of the context a question; `squad_v2` where some questions have no answer."""
+    """A span of the context a question.
+
+    Where some questions have no answer, or `squad_v2_format` says so, the pipeline may answer with nothing, and the
+    metric is squad_v2.
+    """
 
     task = "question-answering"
-    default_metric = "squad"
-    input_column, label_column = "question", "answers"
+    label_column = "answers"
+    arguments = {
+        "question_column": None,
+        "context_column": "context",
+        "id_column": None,
+        "squad_v2_format": None,
+    }
+    input_column = "question"
 
-    def metric_for(self, table: Table, names: Mapping[str, str]) -> str:
+    def silent(self, run: Run) -> bool:
+        """Whether some questions have no answer."""
+        if run.options["squad_v2_format"] is None:
+            run.options["squad_v2_format"] = not all(len(texts_of(row)) for row in run.column("label_column"))
+        return bool(run.options["squad_v2_format"])
+
+    def metric_for(self, run: Run) -> str:
         """By whether every question has an answer."""
-        return "squad" if all(answers["text"] for answers in table.column(names["label"])) else "squad_v2"
+        return "squad_v2" if self.silent(run) else "squad"
 
-    def options_for(self, table: Table, names: Mapping[str, str]) -> dict[str, Any]:
+    def options_for(self, run: Run) -> dict[str, Any]:
         """An empty answer is allowed where the data has such."""
-        return {"handle_impossible_answer": self.metric_for(table, names) == "squad_v2"}
+        return {"handle_impossible_answer": self.silent(run)}
 
-    def inputs(self, table: Table, names: Mapping[str, str]) -> Iterable[Any]:
+    def inputs(self, run: Run) -> Iterable[Any]:
         """Questions with their contexts."""
-        contexts = table.column(names.get("context", "context"))
-        questions = table.column(names.get("question", names["input"]))
-        return [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
+        questions = run.stream("question_column" if run.options["question_column"] else "input_column")
+        pairs = zip(questions, run.stream("context_column"), strict=True)
+        return ({"question": question, "context": context} for question, context in pairs)
 
-    def columns(
-        self, answers: list[Any], table: Table, names: Mapping[str, str], mapping: Mapping[str, Any] | None, given: bool
-    ) -> dict[str, Any]:
+    def columns(self, run: Run, answers: list[Any], metric: str) -> dict[str, Any]:
         """Records of ids and texts; rows are numbered where the data has no ids."""
-        wanted = table.column(names["label"])
-        column = names.get("id", "id")
-        ids = [str(one) for one in (table.column(column) if column in table.names else range(len(wanted)))]
-        second = self.metric_for(table, names) == "squad_v2"
+        wanted = [texts_of(row) for row in run.column("label_column")]
+        column = run.options["id_column"] or "id"
+        ids = [str(one) for one in (run.table.column(column) if column in run.table.names else range(len(wanted)))]
+        # A pipeline answers or does not: it has decided already.
         predictions = [
             {"id": key, "prediction_text": answer["answer"]}
-            | ({"no_answer_probability": float(answer["answer"] == "")} if second else {})
+            | ({"no_answer_probability": float(answer["answer"] == "")} if metric == "squad_v2" else {})
             for key, answer in zip(ids, answers, strict=True)
         ]
-        references = [{"id": key, "answers": dict(texts)} for key, texts in zip(ids, wanted, strict=True)]
+        references = [{"id": key, "answers": {"text": texts}} for key, texts in zip(ids, wanted, strict=True)]
         return {"predictions": predictions, "references": references}
 
 
@@ -237,80 +333,28 @@ def mapped(label: str, mapping: Mapping[str, Any]) -> Any:
     """The data's name for a model's label."""
     if label not in mapping:
         raise MetricError(
-            f"The model's label {label!r} is not in label_mapping.", f"It maps {listed(map(repr, mapping))}."
+            f"The model's label {label!r} is not in label_mapping.",
+            f"It maps {', '.join(map(repr, mapping)) or 'nothing'}.",
         )
     return mapping[label]
 
 
-class Table:
-    """A data set by columns, whatever it came as."""
-
-    def __init__(self, data: Any, subset: str | None = None, split: str | None = None) -> None:
-        if isinstance(data, str):
-            data = loaded(data, subset, split)
-        if isinstance(data, Sequence):
-            rows = list(data)
-            if not rows or not all(isinstance(row, Mapping) for row in rows):
-                raise MetricError("data holds no rows.", "Give a list of dictionaries, one a row.")
-            data = {name: [row.get(name) for row in rows] for name in rows[0]}
-        self.data = data
-        names = getattr(data, "column_names", None) or getattr(data, "columns", None)
-        self.names = list(names if names is not None else getattr(data, "keys", list)())
-        if not self.names:
-            raise MetricError(f"data is {type(data).__name__}, which has no columns.", "Give a table or a Dataset.")
-
-    def column(self, name: str) -> list[Any]:
-        """One column. Raises `MetricError` with those that there are."""
-        if name not in self.names:
-            raise MetricError(
-                f"The data has no column {name!r}.",
-                f"It has {listed(map(str, self.names))}: name the right ones, such as input_column=….",
-            )
-        values = list(self.data[name])
-        if not values:
-            raise MetricError("The data has no rows.", "Give at least one.")
-        return [value.item() if isinstance(value, np.generic) else value for value in values]
+def word_tags(words: Iterable[str], tokens: list[Mapping[str, Any]], between: int) -> list[str]:
+    """The tag of each word's first token, where `between` characters stand between words."""
+    tags, start, place = [], 0, 0
+    for word in words:
+        end = start + len(word)
+        # Some tokenizers count the space before a word to its token: what matters is that they overlap.
+        while place < len(tokens) and tokens[place]["end"] <= start:
+            place += 1
+        inside = place < len(tokens) and tokens[place]["start"] < end
+        tags.append(tokens[place]["entity"] if inside else "O")
+        start = end + between
+    return tags
 
 
-def loaded(name: str, subset: str | None, split: str | None) -> Any:
-    """A data set by name: the split that was named, else test, validation or train."""
-    datasets = require("datasets", "Loading a data set by name")
-    data = datasets.load_dataset(name, subset, split=split)
-    if split is not None:
-        return data
-    for choice in ("test", "validation", "train"):
-        if choice in data:
-            return data[choice]
-    return data[next(iter(data))]
-
-
-def bootstrapped(
-    metric: Metric, rows: Mapping[str, Values], full: Results, level: float, draws: int, seed: int | None
-) -> Results:
-    """Each number as score, interval and error, by scipy's bias-corrected bootstrap over rows."""
-    stats = require("scipy.stats", "The bootstrap")
-    count = len(next(iter(rows.values())))
-
-    def drawn(index: np.ndarray) -> Iterator[tuple[str, Values]]:
-        for name, values in rows.items():
-            yield name, values[index] if isinstance(values, np.ndarray) else [values[i] for i in index]
-
-    results = Results()
-    for key, score in full.items():
-        if not isinstance(score, int | float):
-            continue
-        found = stats.bootstrap(
-            (np.arange(count),),
-            lambda index, key=key: metric.evaluate(dict(drawn(index)), {})[key],
-            vectorized=False,
-            n_resamples=draws,
-            confidence_level=level,
-            rng=seed,
-        )
-        low, high = found.confidence_interval
-        results[key] = {
-            "confidence_interval": (float(low), float(high)),
-            "standard_error": float(found.standard_error),
-            "score": score,
-        }
-    return results
+def texts_of(answers: Any) -> list[str]:
+    """The texts of a question's answers: `{"text": […], …}`, or a list of `{"text": …}`."""
+    answers = plain(answers)
+    texts = answers["text"] if isinstance(answers, dict) else [one["text"] for one in answers]
+    return [texts] if isinstance(texts, str) else list(texts)
