@@ -157,3 +157,12 @@ def test_a_new_model_takes_a_type_and_an_attention_function() -> None:
     assert {m.implementation for m in model.modules() if isinstance(m, Attention)} == {"eager"}
     with pytest.raises(ConfigError, match="A configuration expected, got dict"):
         AutoModel.from_config({})
+
+
+def test_residual_branches_of_a_new_gpt2_start_smaller() -> None:
+    config = AutoConfig.for_model("gpt2", n_embd=64, n_layer=8, n_head=2, vocab_size=50, initializer_range=0.1)
+    model = samovar.GPT2LMHeadModel(config)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            expected = 0.1 / 4 if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.1
+            assert parameter.std().item() == pytest.approx(expected, rel=0.1)

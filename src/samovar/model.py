@@ -84,7 +84,11 @@ class Model(nn.Module, metaclass=Construct):
                 full = f"{prefix}.{name}" if prefix else name
                 if only is None or full in only:
                     with torch.no_grad():
-                        initialise(module, name, tensor, self.config.initializer_range)
+                        initialise(module, name, tensor, self.base_model.initial_std(full))
+
+    def initial_std(self, name: str) -> float:
+        """The standard deviation of a new matrix."""
+        return self.config.initializer_range
 
     @classmethod
     def from_pretrained(

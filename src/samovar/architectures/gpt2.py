@@ -92,6 +92,11 @@ class GPT2Model(TextTransformer):
         )
         self.norm = norm(hidden)
 
+    def initial_std(self, name: str) -> float:
+        """Smaller at the end of each residual branch, as their number adds up (section 2.3 of the paper)."""
+        ends = name.endswith(("o_proj.weight", "down_proj.weight"))
+        return super().initial_std(name) * ((2 * self.config.n_layer) ** -0.5 if ends else 1)
+
 
 def gpt2_attention(config: GPT2Config, index: int) -> Attention:
     """The attention of block `index`, with the scale and the precision that the configuration asks for."""

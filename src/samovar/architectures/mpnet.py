@@ -14,6 +14,9 @@ from samovar.tasks import heads, text
 BUCKETS = 32
 
 
+choice_head = partial(heads.PooledClassifier, labels=1, hidden_dropout=True)
+
+
 class MPNetConfig(Config):
     """Sizes of an MPNet; the defaults are `mpnet-base`."""
 
@@ -88,7 +91,7 @@ class MPNetForQuestionAnswering(
     """MPNet that marks the start and the end of an answer."""
 
 
-class MPNetForMultipleChoice(text.MultipleChoice, backbone=MPNetModel, head=partial(heads.PooledClassifier, labels=1)):
+class MPNetForMultipleChoice(text.MultipleChoice, backbone=MPNetModel, head=choice_head):
     """MPNet that scores each of several continuations."""
 
 

@@ -19,7 +19,7 @@ LM = {
     "lm_head.bias": "bias",
 }
 lm_head = partial(heads.BiasedLMHead, act="gelu")
-choice_head = partial(heads.PooledClassifier, labels=1)
+choice_head = partial(heads.PooledClassifier, labels=1, hidden_dropout=True)
 
 
 class RobertaConfig(BertConfig):

@@ -35,13 +35,13 @@ class Head(nn.Module):
 
 
 class PooledClassifier(Head):
-    """`pooler_output` → dropout → linear."""
+    """`pooler_output` → dropout → linear; `hidden_dropout` takes the backbone's dropout instead of the classifier's."""
 
     pooled = True
 
-    def __init__(self, config: Config, labels: int | None = None) -> None:
+    def __init__(self, config: Config, labels: int | None = None, hidden_dropout: bool = False) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(head_dropout(config))
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if hidden_dropout else head_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
