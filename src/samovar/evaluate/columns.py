@@ -24,6 +24,8 @@ class Column:
 
     describes: str
     convert: Callable[[Any, str, int], Values]
+    # Whether the metric goes through waiting rows one by one, so that they need not be in memory together.
+    streamed: bool = False
 
 
 def as_sequence(values: Any, name: str) -> Any:
@@ -197,4 +199,4 @@ TEXTS = Column("texts, one a row", to_texts)
 TEXT_LISTS = Column("texts, one or more a row", to_text_lists)
 TAGS = Column("lists of tags, one tag a token", to_tags)
 ITEMS = Column("lists of identifiers: strings or whole numbers", to_items)
-MAPS = Column("arrays of class numbers, one an image", to_maps)
+MAPS = Column("arrays of class numbers, one an image", to_maps, streamed=True)

@@ -25,7 +25,7 @@ class Metric:
         self.spec = spec
         self.config_name = config_name
         self.columns: Mapping[str, Column] = spec.columns_of(config_name)
-        self.stores = {name: Store(name) for name in self.columns}
+        self.stores = {name: Store(name, column.streamed) for name, column in self.columns.items()}
 
     @property
     def name(self) -> str:
@@ -132,7 +132,7 @@ class Metric:
                 hint = did_you_mean(name, [*self.spec.options, *self.columns])
                 raise MetricError(f"{self.name} has no option {name!r}.", f"Its options: {known}. {hint}".strip())
 
-    def evaluate(self, rows: Mapping[str, Values], options: Mapping[str, Any]) -> Results:
+    def evaluate(self, rows: Mapping[str, Any], options: Mapping[str, Any]) -> Results:
         """Call the function on rows that were checked."""
         if not len(next(iter(rows.values()))):
             raise MetricError(f"{self.name} has nothing to compute: no rows were added.", "Add at least one.")

@@ -110,13 +110,15 @@ class Evaluator:
         if strategy == "bootstrap":
             check_bootstrap(confidence_level, n_resamples, table.rows)
         measure = metric if isinstance(metric, Metric | CombinedMetrics) else load(metric or self.metric_for(run))
+        given = dict(metric_options or {})
+        if isinstance(measure, Metric):
+            measure.check_options(given)
         pipe = self.pipeline(model_or_pipeline, tokenizer, image_processor, device)
         run.model_labels = getattr(getattr(getattr(pipe, "model", None), "config", None), "label2id", None) or {}
         options = self.options_for(run) | ({"batch_size": batch_size} if batch_size else {})
         began = time.perf_counter()
         answers = list(pipe(iter(self.inputs(run)), **options))
         taken = time.perf_counter() - began
-        given = dict(metric_options or {})
         rows = measure.converted(self.columns(run, answers, measure.name))
         results = measure.evaluate(rows, given)
         if strategy == "bootstrap":
@@ -333,8 +335,8 @@ def mapped(label: str, mapping: Mapping[str, Any]) -> Any:
     """The data's name for a model's label."""
     if label not in mapping:
         raise MetricError(
-            f"The model's label {label!r} is not in label_mapping.",
-            f"It maps {', '.join(map(repr, mapping)) or 'nothing'}.",
+            f"The model's label {label!r} is not mapped to one of the data's.",
+            f"Pass label_mapping with it; known: {', '.join(map(repr, mapping)) or 'none'}.",
         )
     return mapping[label]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ def ndcg(
 ) -> dict[str, Any]:
     """Normalised discounted cumulative gain: a row of scores against a row of relevances, the first `k` ranks.
 
+    A row in which nothing is relevant counts as 0. Relevances are 0 or more.
+
     >>> round(load("ndcg").compute(predictions=[[0.1, 0.2, 0.3, 4, 70]], references=[[10, 0, 0, 1, 5]])["ndcg"], 4)
     0.6957
     """
@@ -58,12 +61,15 @@ def ndcg(
 def mrr(predictions: list[list[Any]], references: list[list[Any]], *, k: int | None = None) -> dict[str, Any]:
     """Mean reciprocal rank: how far up the first relevant item stands, among the first `k`.
 
+    A row of references without an item is refused: no rank would be right.
+
     >>> load("mrr").compute(predictions=[["a", "b", "c"], ["c", "a", "b"]], references=[["b"], ["c", "a"]])
     {'mrr': 0.75}
     """
-    checked(references)
+    checked(predictions, references)
+    first = None if k is None else cuts_of([k])[0]
     ranks = [
-        next((1 / rank for rank, item in enumerate(ranked[:k], 1) if item in relevant), 0.0)
+        next((1 / rank for rank, item in enumerate(ranked[:first], 1) if item in relevant), 0.0)
         for ranked, relevant in zip(predictions, map(set, references), strict=True)
     ]
     return {"mrr": float(np.mean(ranks))}
@@ -82,13 +88,13 @@ def recall_at_k(
 ) -> dict[str, Any]:
     """The share of the relevant items that the first `k` hold; for several `k` one value each.
 
+    A row of references without an item is refused: it has no share.
+
     >>> load("recall_at_k").compute(predictions=[["a", "b", "c"]], references=[["b", "c"]], k=[1, 2])
     {'recall_at_1': 0.0, 'recall_at_2': 0.5}
     """
-    checked(references)
-    cuts = [k] if isinstance(k, int) else list(k)
-    if not cuts or min(cuts) < 1:
-        raise MetricError(f"k={k!r}.", "Give one whole number above 0, or several.")
+    checked(predictions, references)
+    cuts = cuts_of(k)
     rows = list(zip(predictions, map(set, references), strict=True))
 
     def recall(cut: int) -> float:
@@ -97,8 +103,19 @@ def recall_at_k(
     return {f"recall_at_{cut}": recall(cut) for cut in cuts}
 
 
-def checked(references: list[list[Any]]) -> None:
-    """Raise `MetricError` for a row with nothing relevant: no rank would be right."""
+def cuts_of(k: Any) -> list[int]:
+    """One or more ranks to count to. Raises `MetricError`."""
+    cuts = [k] if isinstance(k, Integral) else list(k) if isinstance(k, Sequence | np.ndarray) else []
+    if not cuts or not all(isinstance(cut, Integral) and not isinstance(cut, bool) and int(cut) > 0 for cut in cuts):
+        raise MetricError(f"k={k!r}.", "Give one whole number above 0, or several.")
+    return [int(cut) for cut in cuts]
+
+
+def checked(predictions: list[list[Any]], references: list[list[Any]]) -> None:
+    """Raise `MetricError` for a row with nothing relevant, and for identifiers that cannot be equal."""
+    kinds = [{type(item) for row in column for item in row} for column in (predictions, references)]
+    if kinds == [{str}, {int}] or kinds == [{int}, {str}]:
+        raise MetricError("Some identifiers are text, others numbers.", "Use either throughout.")
     for row, relevant in enumerate(references):
         if not relevant:
             raise MetricError(f"references[{row}] is empty: nothing is relevant.", "Leave such rows out.")

@@ -185,8 +185,13 @@ def mase(
     if training is None:
         raise MetricError("mase has no training series.", "Pass training=, what came before the forecast.")
     series = np.asarray(NUMBERS.convert(training, "training", 0))
-    if not 1 <= periodicity < len(series):
-        raise MetricError(f"periodicity={periodicity} in a series of {len(series)}.", "Give 1 … its length - 1.")
+    if series.shape[1:] != references.shape[1:]:
+        raise MetricError(
+            f"training has rows of shape {series.shape[1:]}, references of {references.shape[1:]}.",
+            "Give as many outputs.",
+        )
+    if not isinstance(periodicity, int) or not 1 <= periodicity < len(series):
+        raise MetricError(f"periodicity={periodicity!r} in a series of {len(series)}.", "Give 1 … its length - 1.")
     options = {"sample_weight": sample_weight, "multioutput": multioutput}
     error = by_sklearn("mase", "mean_absolute_error", predictions, references, **options)
     before, after = series[:-periodicity], series[periodicity:]
@@ -213,6 +218,8 @@ def r_squared(
 ) -> dict[str, Any]:
     """The share of the references' variance that the predictions explain.
 
+    Where the references never change: 1 if every prediction is right, else 0.
+
     >>> load("r_squared").compute(predictions=[1, 2, 3, 5], references=[1, 2, 3, 4])
     {'r_squared': 0.8}
     """
@@ -231,7 +238,7 @@ def r_squared(
     library="scipy `pearsonr`",
 )
 def pearsonr(predictions: np.ndarray, references: np.ndarray, *, return_pvalue: bool = False) -> dict[str, Any]:
-    """How near the pairs lie to a straight line.
+    """How near the pairs lie to a straight line. Columns that never change are refused.
 
     >>> round(load("pearsonr").compute(predictions=[1, 2, 3, 5], references=[1, 2, 3, 4])["pearsonr"], 4)
     0.9827
@@ -250,7 +257,7 @@ def pearsonr(predictions: np.ndarray, references: np.ndarray, *, return_pvalue: 
     library="scipy `spearmanr`",
 )
 def spearmanr(predictions: np.ndarray, references: np.ndarray, *, return_pvalue: bool = False) -> dict[str, Any]:
-    """How far predictions and references put the rows in one order.
+    """How far predictions and references put the rows in one order. Columns that never change are refused.
 
     >>> round(load("spearmanr").compute(predictions=[10, 9, 2.5, 6, 4], references=[1, 2, 3, 4, 5])["spearmanr"], 4)
     -0.7

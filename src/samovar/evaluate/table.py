@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from samovar.evaluate.columns import MetricError
-from samovar.evaluate.core import listed
 from samovar.extras import require
 
 # Which part of a data set is measured where none was named.
@@ -28,8 +27,7 @@ class Table:
         if isinstance(data, Mapping) and data and all(hasattr(part, "column_names") for part in data.values()):
             data = part_of(data, split)
         self.features = getattr(data, "features", None) or {}
-        lazy = isinstance(data, Iterable) and not hasattr(data, "__len__")
-        if isinstance(data, Sequence) or lazy:
+        if isinstance(data, Sequence) or not hasattr(data, "__len__"):
             data = by_column(data)
         self.data = data
         names = getattr(data, "column_names", None)
@@ -48,8 +46,8 @@ class Table:
         """Raise `MetricError`, with the columns that there are, if this is none of them."""
         if name not in self.names:
             raise MetricError(
-                f"The data has no column {name!r}.",
-                f"It has {listed(map(str, self.names))}: name the right one, {argument}=….",
+                f"The data has no column {name!r}; it has {', '.join(map(repr, self.names))}.",
+                f"Name the right one: {argument}=….",
             )
 
     def stream(self, name: str) -> Iterator[Any]:
@@ -75,9 +73,9 @@ def part_of(splits: Mapping[str, Any], split: str | None) -> Any:
     return splits[split]
 
 
-def by_column(rows: Iterable[Any]) -> dict[str, list[Any]]:
+def by_column(rows: Any) -> dict[str, list[Any]]:
     """Rows as columns. Raises `MetricError` for what is no dictionary, and for rows that lack a column."""
-    rows = list(rows)
+    rows = list(rows) if isinstance(rows, Iterable) else []
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise MetricError("data holds no rows.", "Give a list of dictionaries, one a row.")
     for place, row in enumerate(rows):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from samovar.evaluate.columns import MAPS, Column, MetricError, as_sequence, plain, refuse
+from samovar.evaluate.columns import MAPS, Column, MetricError, as_sequence, is_number, plain, refuse, shown
 from samovar.evaluate.spec import metric
 from samovar.extras import require
 
@@ -42,13 +44,18 @@ def mean_iou(
     >>> result["per_category_iou"].round(3).tolist(), result["overall_accuracy"]
     ([0.5, 0.667], 0.75)
     """
-    if num_labels is None or num_labels < 1:
-        raise MetricError("mean_iou needs num_labels.", "Pass the number of classes.")
+    if not isinstance(num_labels, int | np.integer) or num_labels < 1:
+        raise MetricError(f"mean_iou needs num_labels, got {num_labels!r}.", "Pass the number of classes.")
+    try:
+        # Text where a mapping came out of JSON.
+        renamed = {int(old): int(new) for old, new in (label_map or {}).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise MetricError(f"label_map={label_map!r}.", "Map whole numbers to whole numbers.") from error
     counts = np.zeros((num_labels, num_labels), dtype=np.int64)  # rows: true class, columns: predicted
     for row, (found, wanted) in enumerate(zip(predictions, references, strict=True)):
         if found.shape != wanted.shape:
             raise MetricError(f"Row {row}: maps of {found.shape} and of {wanted.shape}.", "Resize one to the other.")
-        counts += overlap(row, found, wanted, num_labels, ignore_index, label_map, reduce_labels)
+        counts += overlap(row, found, wanted, num_labels, ignore_index, renamed, reduce_labels)
     true, predicted, same = counts.sum(1), counts.sum(0), np.diag(counts)
     union = true + predicted - same
     with np.errstate(invalid="ignore"):
@@ -73,7 +80,7 @@ def overlap(
     wanted: np.ndarray,
     classes: int,
     ignored: int,
-    names: Mapping[int, int] | None,
+    names: Mapping[int, int],
     reduce: bool,
 ) -> np.ndarray:
     """One image's pixels by true and predicted class."""
@@ -93,23 +100,42 @@ def overlap(
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
+OPTIONAL = ("iscrowd", "area")
+
+
 def to_boxes(*keys: str) -> Any:
-    """A converter for images' boxes: dictionaries of equally long lists."""
+    """A converter for images' boxes: dictionaries of equally long lists; other keys are left out."""
 
     def convert(values: Any, name: str, first: int) -> list[dict[str, Any]]:
         rows = []
         for row, value in enumerate(as_sequence(values, name), first):
             if not isinstance(value, Mapping) or any(key not in value for key in keys):
                 raise refuse(name, row, value, "no dictionary of boxes", f"Its keys: {', '.join(keys)}.")
-            lists = {str(key): plain(item) for key, item in value.items()}
-            if len({len(lists[key]) for key in lists}) > 1:
+            lists = {key: plain(value[key]) for key in (*keys, *OPTIONAL) if key in value}
+            for key, items in lists.items():
+                if not isinstance(items, list):
+                    raise MetricError(f"{name}[{row}] has no list of {key}: {shown(items)}.", "Give one entry a box.")
+            if len({len(items) for items in lists.values()}) > 1:
                 raise MetricError(f"{name}[{row}] has lists of unequal lengths.", "One entry a box in each.")
-            if any(len(box) != 4 for box in lists["boxes"]):
-                raise MetricError(f"{name}[{row}] has a box that is not four numbers.", "Give x, y, x, y.")
+            check_boxes(name, row, lists)
             rows.append(lists)
         return rows
 
     return convert
+
+
+def check_boxes(name: str, row: int, lists: Mapping[str, list[Any]]) -> None:
+    """Raise `MetricError` for what is no box, number or label."""
+    for box in lists["boxes"]:
+        if not isinstance(box, list) or len(box) != 4:
+            raise MetricError(f"{name}[{row}] has a box that is not four numbers: {shown(box)}.", "Give x, y, x, y.")
+    numbers = [*lists["boxes"], *(lists[key] for key in ("scores", *OPTIONAL) if key in lists)]
+    for number in itertools.chain.from_iterable(numbers):
+        if not is_number(number) or not math.isfinite(number):
+            raise MetricError(f"{name}[{row}] has no finite number: {shown(number)}.", "Leave such boxes out.")
+    for label in lists["labels"]:
+        if isinstance(label, bool) or not isinstance(label, int | str):
+            raise MetricError(f"{name}[{row}] has a label that is none: {shown(label)}.", "Whole numbers, or strings.")
 
 
 DETECTED = Column('{"boxes": (n, 4), "scores": (n), "labels": (n)} an image', to_boxes("boxes", "scores", "labels"))
@@ -132,7 +158,8 @@ def mean_average_precision(
 ) -> dict[str, Any]:
     """Detection: `map`, at one overlap (`map_50`, `map_75`), by size of object, and recall (`mar_…`).
 
-    `box_format`: `xyxy` (corners) or `xywh` (corner and size), in pixels.
+    `box_format`: `xyxy` (corners) or `xywh` (corner and size), in pixels. `iscrowd` marks a box around many objects,
+    inside which found boxes neither help nor harm; `area` is the object's where it is not its box's.
 
     >>> boxes = {"boxes": [[10, 10, 60, 60]], "labels": [0]}
     >>> result = load("mean_average_precision").compute(predictions=[boxes | {"scores": [0.9]}], references=[boxes])
@@ -144,7 +171,9 @@ def mean_average_precision(
     truth = as_annotations(references, box_format, crowds=True)
     if not truth:
         raise MetricError("The references hold no box.", "There is nothing to find.")
-    labels = sorted({one["category_id"] for one in truth} | {label for row in predictions for label in row["labels"]})
+    labels = sorted({label for row in (*references, *predictions) for label in row["labels"]}, key=str)
+    if len({type(label) for label in labels}) > 1:
+        raise MetricError("Some labels are text, others numbers.", "Use either throughout.")
     coco = require("pycocotools.coco", "mean_average_precision").COCO
     evaluation = require("pycocotools.cocoeval", "mean_average_precision").COCOeval
     images = [{"id": index} for index in range(len(references))]
