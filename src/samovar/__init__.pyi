@@ -145,6 +145,21 @@ from .text.families import RobertaTokenizerFast as RobertaTokenizerFast
 from .text.families import XLMRobertaTokenizer as XLMRobertaTokenizer
 from .text.families import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from .text.tokenizer import Tokenizer as Tokenizer
+from .training.collators import DataCollatorForLanguageModeling as DataCollatorForLanguageModeling
+from .training.collators import DataCollatorForMultipleChoice as DataCollatorForMultipleChoice
+from .training.collators import DataCollatorForSeq2Seq as DataCollatorForSeq2Seq
+from .training.collators import DataCollatorForTokenClassification as DataCollatorForTokenClassification
+from .training.collators import DataCollatorWithPadding as DataCollatorWithPadding
+from .training.collators import DefaultDataCollator as DefaultDataCollator
+from .training.collators import default_data_collator as default_data_collator
+from .training.schedules import SchedulerType as SchedulerType
+from .training.schedules import get_constant_schedule as get_constant_schedule
+from .training.schedules import get_constant_schedule_with_warmup as get_constant_schedule_with_warmup
+from .training.schedules import (
+    get_cosine_schedule_with_warmup as get_cosine_schedule_with_warmup,
+)
+from .training.schedules import get_linear_schedule_with_warmup as get_linear_schedule_with_warmup
+from .training.schedules import get_scheduler as get_scheduler
 from .vision.families import BitImageProcessor as BitImageProcessor
 from .vision.families import ConvNextImageProcessor as ConvNextImageProcessor
 from .vision.families import DeiTImageProcessor as DeiTImageProcessor

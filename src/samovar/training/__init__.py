@@ -1,0 +1,1 @@
+"""Training: schedules of the learning rate, collators, and what stands on them."""
