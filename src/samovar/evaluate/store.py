@@ -81,6 +81,11 @@ class Store:
             self.file.close()
         self.__init__(self.name, self.streamed)  # type: ignore[misc]
 
+    def __del__(self) -> None:
+        # Rows that nobody computes are no mistake, and an open file left behind is warned of.
+        if self.file is not None:
+            self.file.close()
+
 
 class Lines:
     """The rows of a file of JSON lines; each time that they are gone through they are read again."""
