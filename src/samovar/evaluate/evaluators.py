@@ -109,7 +109,7 @@ class Evaluator:
                 table.check(name, column)
         if strategy == "bootstrap":
             check_bootstrap(confidence_level, n_resamples, table.rows)
-        measure = metric if isinstance(metric, Metric | CombinedMetrics) else load(metric or self.metric_for(run))
+        measure = load(metric or self.metric_for(run)) if isinstance(metric, str | None) else unused(metric)
         given = dict(metric_options or {})
         if isinstance(measure, Metric):
             measure.check_options(given)
@@ -267,13 +267,13 @@ class QuestionAnsweringEvaluator(Evaluator):
 
     task = "question-answering"
     label_column = "answers"
-    arguments = {
-        "question_column": None,
-        "context_column": "context",
-        "id_column": None,
-        "squad_v2_format": None,
-    }
     input_column = "question"
+    arguments = {"question_column": None, "context_column": "context", "id_column": None, "squad_v2_format": None}
+
+    def options_of(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`question_column` is another name of `input_column`."""
+        options = super().options_of(given)
+        return options | {"input_column": options["question_column"] or options["input_column"]}
 
     def silent(self, run: Run) -> bool:
         """Whether some questions have no answer."""
@@ -291,8 +291,7 @@ class QuestionAnsweringEvaluator(Evaluator):
 
     def inputs(self, run: Run) -> Iterable[Any]:
         """Questions with their contexts."""
-        questions = run.stream("question_column" if run.options["question_column"] else "input_column")
-        pairs = zip(questions, run.stream("context_column"), strict=True)
+        pairs = zip(run.stream("input_column"), run.stream("context_column"), strict=True)
         return ({"question": question, "context": context} for question, context in pairs)
 
     def columns(self, run: Run, answers: list[Any], metric: str) -> dict[str, Any]:
@@ -329,6 +328,16 @@ def evaluator(task: str) -> Evaluator:
         hint = did_you_mean(task, [*EVALUATORS, *ALIASES])
         raise MetricError(f"There is no evaluator for {task!r}.", f"{hint} There are: {listed(EVALUATORS)}.".strip())
     return EVALUATORS[name]()
+
+
+def unused(metric: Metric | CombinedMetrics) -> Metric | CombinedMetrics:
+    """The same metric without the rows that wait in it: they are the caller's."""
+    if isinstance(metric, Metric):
+        return Metric(metric.spec, metric.config_name)
+    if not isinstance(metric, CombinedMetrics):
+        raise MetricError(f"metric is {type(metric).__name__}.", "Give a name, or what load or combine gave.")
+    parts = {name: Metric(part.spec, part.config_name) for name, part in metric.metrics.items()}
+    return CombinedMetrics(parts, metric.prefix)
 
 
 def mapped(label: str, mapping: Mapping[str, Any]) -> Any:
