@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from samovar.evaluate.columns import LABELS, MetricError, Values
-from samovar.evaluate.spec import metric
+from samovar.evaluate.spec import METRICS, metric
 from samovar.extras import require
 
 CLASSES = {"predictions": LABELS, "references": LABELS}
@@ -50,9 +50,9 @@ def sklearn_errors(name: str, predictions: Values, references: Values) -> Iterat
             if labels
         ]
         reason = "; ".join(reasons) or str(caught[0].message).splitlines()[0]
-        warnings.warn(
-            f"{name} divides by zero ({reason}); `zero_division` states the value, 0 by default.", MetricWarning, 4
-        )
+        option = "zero_division" in METRICS[name].options
+        value = "`zero_division` states the value, 0 by default" if option else "the value is scikit-learn's convention"
+        warnings.warn(f"{name} divides by zero ({reason}); {value}.", MetricWarning, 4)
 
 
 def average_of(name: str, average: Average, references: Values, pos_label: Any) -> None:

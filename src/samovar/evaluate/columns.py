@@ -61,8 +61,8 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Number | np.bool_) or (hasattr(value, "ndim") and value.ndim == 0)
 
 
-def to_numbers(values: Any, name: str, first: int) -> np.ndarray:
-    """Real, finite numbers: `(rows,)`, or `(rows, outputs)` when each row is a sequence."""
+def to_array(values: Any, name: str, first: int) -> np.ndarray:
+    """Real, finite numbers of the type that they came in."""
     values = as_sequence(values, name)
     if isinstance(values, list):
         for row, value in enumerate(values, first):
@@ -80,7 +80,12 @@ def to_numbers(values: Any, name: str, first: int) -> np.ndarray:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0])
         raise refuse(name, row + first, values[row], "not finite", "Leave such rows out, or repair the model first.")
-    return values.astype(np.float64) if values.dtype != np.float64 else values
+    return values
+
+
+def to_numbers(values: Any, name: str, first: int) -> np.ndarray:
+    """Real, finite numbers: `(rows,)`, or `(rows, outputs)` when each row is a sequence."""
+    return to_array(values, name, first).astype(np.float64, copy=False)
 
 
 def to_labels(values: Any, name: str, first: int) -> Values:
@@ -91,7 +96,12 @@ def to_labels(values: Any, name: str, first: int) -> Values:
             if not isinstance(value, str):
                 raise refuse(name, row, value, "no text, while others are", "Use either strings or numbers throughout.")
         return values
-    array = to_numbers(values, name, first)
+    array = to_array(values, name, first)
+    if array.dtype.kind in "bi":
+        return array.astype(np.int64, copy=False)
+    # Above this, neighbours of a float are further apart than 1, and an unsigned number may not fit.
+    if array.size and np.abs(array).max() > 2**53 and (array.dtype.kind == "f" or array.max() > 2**63 - 1):
+        raise MetricError(f"{name} has classes too large for {array.dtype}.", "Number classes from 0, or give strings.")
     whole = array == np.round(array)
     if not whole.all():
         row = int(np.argwhere(~whole)[0][0])
@@ -179,6 +189,29 @@ def to_records(*keys: str) -> Callable[[Any, str, int], list[dict[str, Any]]]:
 def records(describes: str, *keys: str) -> Column:
     """A column of dictionaries."""
     return Column(describes, to_records(*keys))
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """An option that counts something. Raises `MetricError` if it is no whole number, or below `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
+        raise MetricError(f"{name}={shown(value)}.", f"Give a whole number, {least} or more.")
+    return int(value)
+
+
+def checked_tokenizer(tokenizer: Any) -> Callable[[str], list[str]]:
+    """A function from a text to its tokens that raises `MetricError` where the one given does something else."""
+    if not callable(tokenizer):
+        raise MetricError(
+            f"tokenizer={shown(tokenizer)} is no function.", "Give one from a text to the list of its tokens."
+        )
+
+    def tokens(text: str) -> list[str]:
+        found = tokenizer(text)
+        if not isinstance(found, list | tuple) or not all(isinstance(token, str) for token in found):
+            raise MetricError(f"tokenizer gave {shown(found)} for {shown(text)}.", "Let it give a list of strings.")
+        return list(found)
+
+    return tokens
 
 
 def plain(value: Any) -> Any:
