@@ -9,12 +9,14 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.metrics as sk
 import torch
 
-from assets import minilm_folder
+from assets import minilm_folder, snippets
 from samovar import (
     AutoConfig,
     AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
     pipeline,
@@ -122,6 +124,26 @@ def test_a_pipeline_has_its_own_parts() -> None:
     data = {"question": ["What?"], "context": ["tea"], "answers": [{"text": ["tea"]}]}
     with pytest.warns(UserWarning, match="The pipeline has its own: tokenizer given here means nothing"):
         evaluator("question-answering").compute(reader, data, tokenizer=reader.tokenizer)
+
+
+def test_real_weights_as_in_a_plain_loop() -> None:
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(minilm_folder(), id2label={0: "bad", 1: "good"})
+    for name, parameter in model.named_parameters():
+        if name.startswith("head."):
+            torch.nn.init.normal_(parameter)
+    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
+    reviews = snippets("movies")[:40]
+    labels = [int(rating > 0) for rating, _ in reviews]
+    pipe = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
+    predicted = [["bad", "good"].index(pipe(text)[0]["label"]) for _, text in reviews]
+    assert 0 < sum(predicted) < 40
+    data = {"text": [text for _, text in reviews], "label": labels}
+    found = evaluator("text-classification").compute(
+        model, data, tokenizer=tokenizer, device="cpu", batch_size=8, metric=combine(["accuracy", "f1"])
+    )
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted), abs=1e-9)
+    assert found["f1"] == pytest.approx(sk.f1_score(labels, predicted), abs=1e-9)
 
 
 # Tags -------------------------------------------------------------------------------------------------------------

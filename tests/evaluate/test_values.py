@@ -241,7 +241,7 @@ def test_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     if not load_wordnet_yet():
         monkeypatch.setattr("nltk.data.path", ["/nowhere"])
         with pytest.raises(MetricError, match="nltk has no WordNet"):
-            load("meteor").compute(**rows)
+            load("meteor").compute(predictions=["the physician"], references=["the doctor"])
     monkeypatch.setattr("nltk.data.path", [str(wordnet_folder())])
     words = TreebankWordTokenizer().tokenize
     values = [
@@ -387,7 +387,7 @@ def test_glue_and_its_kin() -> None:
         predictions=[{"idx": {"passage": 0, "query": 0}, "prediction_text": "Riga"}],
         references=[{"idx": {"passage": 0, "query": 0}, "answers": ["the Riga", "Tartu"]}],
     )
-    assert record == {"exact_match": 100.0, "f1": 100.0}
+    assert record == {"exact_match": 1.0, "f1": 1.0}
     places = [{"paragraph": 0, "question": k // 2, "answer": k % 2} for k in range(6)]
     answers = [1, 0, 1, 1, 0, 0]
     multirc = load("super_glue", "multirc").compute(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from samovar.evaluate.columns import TEXT_LISTS, TEXTS, MetricError
+from samovar.evaluate.columns import TEXT_LISTS, TEXTS, MetricError, whole_number
 from samovar.evaluate.spec import metric
 from samovar.extras import require
 
@@ -28,9 +28,12 @@ def batches(lengths: list[int], rows: int) -> Iterator[list[int]]:
 
 
 def chosen_device(torch: Any, device: str | None) -> Any:
-    """The device that was named, or an accelerator if there is one."""
+    """The device that was named, or an accelerator if there is one. Raises `MetricError` for a name that is none."""
     if device is not None:
-        return torch.device("cuda" if device == "gpu" else device)
+        try:
+            return torch.device("cuda" if device == "gpu" else device)
+        except (RuntimeError, TypeError) as error:
+            raise MetricError(f"There is no device {device!r}.", "Give cpu, cuda, cuda:1, mps, ….") from error
     return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
 
 
@@ -62,6 +65,9 @@ def perplexity(
     """
     if model_id is None:
         raise MetricError("perplexity has no model.", 'Pass model_id=, a folder or name such as "gpt2".')
+    whole_number("batch_size", batch_size, 1)
+    if max_length is not None:
+        whole_number("max_length", max_length, 2)
     torch = require("torch", "The metric perplexity")
     from samovar import AutoModelForCausalLM, AutoTokenizer
     from samovar.pipelines.text import length_limit
@@ -112,18 +118,24 @@ def bertscore(
     idf: bool = False,
     batch_size: int = 64,
     device: str | None = None,
+    lang: str | None = None,
 ) -> dict[str, Any]:
     """How well the tokens of a text match those of its reference in an encoder's hidden states, one value a row.
 
     `model_type` is a folder or name; `num_layers` the layer whose states are compared (the last by default); `idf`
-    weighs tokens by how rare they are among the references. Of several references the best counts.
+    weighs tokens by how rare they are among the references. Of several references the best counts. A language alone
+    (`lang`) chooses no model, because the choice changes the values.
 
     >>> scores = load("bertscore").compute(predictions=["Hot tea."], references=["Tea, hot."], model_type=encoder)
     >>> sorted(scores)
     ['f1', 'hashcode', 'precision', 'recall']
     """
     if model_type is None:
-        raise MetricError("bertscore has no model.", "Pass model_type=, an encoder's folder or name.")
+        given = "" if lang is None else f"; lang={lang!r} chooses none"
+        raise MetricError(f"bertscore has no model{given}.", "Pass model_type=, an encoder's folder or name.")
+    whole_number("batch_size", batch_size, 1)
+    if idf and sum(map(len, references)) < 2:
+        raise MetricError("idf compares references, and there is one.", "Give more rows, or leave idf out.")
     torch = require("torch", "The metric bertscore")
     from samovar import AutoModel, AutoTokenizer
     from samovar.pipelines.text import length_limit

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ class Results(dict[str, Any]):
     """Name → value. Arrays stay arrays here, and become lists in JSON."""
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """JSON text, also written to `path` if one is given (beside, then renamed)."""
-        text = json.dumps(plain(self), indent=2, ensure_ascii=False) + "\n"
+        """JSON text, also written to `path` if one is given (beside, then renamed). NaN and infinity become null."""
+        text = json.dumps(finite(plain(self)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         if path is not None:
             from samovar.hub.atomic import write_file
 
@@ -35,11 +37,13 @@ class Results(dict[str, Any]):
     ) -> str:
         """The YAML block `model-index` of a model card, which model pages show as results (huggingface_hub's form).
 
-        Values that are no numbers (matrices, lists) are left out. Raises `MetricError` if none is left.
+        Values that are no finite numbers (matrices, lists, NaN) are left out, and of those with an interval the score
+        is taken. Raises `MetricError` if none is left.
         """
         from huggingface_hub import EvalResult, ModelCardData
 
-        scores = {key: value for key, value in plain(self).items() if isinstance(value, int | float)}
+        values = {key: value["score"] if with_interval(value) else value for key, value in finite(plain(self)).items()}
+        scores = {key: value for key, value in values.items() if isinstance(value, int | float)}
         if not scores:
             raise MetricError("None of these results is a number.", "Choose an average, or one class, first.")
         results = [
@@ -55,6 +59,20 @@ class Results(dict[str, Any]):
             for key, value in scores.items()
         ]
         return str(ModelCardData(model_name=model_name, eval_results=results).to_yaml())
+
+
+def with_interval(value: Any) -> bool:
+    """Whether this is a value that came with its confidence interval."""
+    return isinstance(value, Mapping) and value.keys() >= {"score", "confidence_interval"}
+
+
+def finite(value: Any) -> Any:
+    """The same with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save(path_or_file: str | Path, **data: Any) -> Path:

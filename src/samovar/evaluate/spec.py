@@ -15,8 +15,8 @@ from samovar.evaluate.columns import Column, MetricError
 Columns = Mapping[str, Column]
 # Where the functions stand; each module registers its own on import, and none imports what only computing needs.
 MODULES = (
-    "classification", "probabilities", "regression", "ranking", "text", "translation", "speech", "models", "benchmarks",
-    "vision",
+    "classification", "probabilities", "regression", "ranking", "text", "translation", "speech", "models", "questions",
+    "benchmarks", "vision",
 )  # fmt: skip
 METRICS: dict[str, Spec] = {}
 

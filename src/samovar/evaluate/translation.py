@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from samovar.evaluate.columns import TEXT_LISTS, TEXTS, MetricError
+from samovar.evaluate.columns import (
+    TEXT_LISTS,
+    TEXTS,
+    MetricError,
+    checked_tokenizer,
+    is_number,
+    shown,
+    whole_number,
+)
 from samovar.evaluate.spec import metric
 from samovar.extras import require
 
@@ -20,11 +30,17 @@ def streams(references: list[list[str]]) -> list[list[str | None]]:
 
 def corpus(name: str, kind: str, predictions: list[str], references: list[list[str]], **options: Any) -> Any:
     """The score of all rows; what the library refuses as `MetricError`."""
+    library = require("sacrebleu.metrics", f"The metric {name}")
     try:
-        scorer = getattr(require("sacrebleu.metrics", f"The metric {name}"), kind)(**options)
-        return scorer.corpus_score(predictions, streams(references))
+        return getattr(library, kind)(**options).corpus_score(predictions, streams(references))
     except (ValueError, TypeError, RuntimeError, ImportError, AssertionError) as error:
-        raise MetricError(f"{name}: {error}", "Change the options or the inputs.") from error
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise MetricError(f"{name}: {cause}", "Change the options or the inputs.") from error
+
+
+def joined(tokens: list[str]) -> str:
+    """Tokens as one text that splits into the same tokens again, also where they hold or are white space."""
+    return " ".join(re.sub(r"\s", "\u2581", token) or "\u2581" for token in tokens)
 
 
 @metric(
@@ -53,9 +69,11 @@ def bleu(
     >>> round(result["bleu"], 4), result["precisions"]
     (1.0, [1.0, 1.0, 1.0, 1.0])
     """
+    whole_number("max_order", max_order, 1)
     if tokenizer is not None:
-        predictions = [" ".join(tokenizer(text)) for text in predictions]
-        references = [[" ".join(tokenizer(text)) for text in row] for row in references]
+        split = checked_tokenizer(tokenizer)
+        predictions = [joined(split(text)) for text in predictions]
+        references = [[joined(split(text)) for text in row] for row in references]
     found = corpus(
         "bleu",
         "BLEU",
@@ -98,11 +116,16 @@ def sacrebleu(
 ) -> dict[str, Any]:
     """BLEU that can be compared between papers: the library tokenises (13a, or `zh`, `ja-mecab`, `char`, …).
 
+    Tokenisations by SentencePiece (`flores200`, …) need the library's model file beforehand: nothing is fetched.
+
     >>> result = load("sacrebleu").compute(predictions=["hello there general kenobi", "on our way to ankh morpork"],
     ...     references=[["hello there general kenobi", "hello there !"], ["goodbye ankh morpork", "ankh morpork"]])
     >>> round(result["score"], 4), result["counts"]
     (39.7635, [6, 4, 2, 1])
     """
+    check_tokenizer(tokenize)
+    if smooth_value is not None and not is_number(smooth_value):
+        raise MetricError(f"smooth_value={shown(smooth_value)}.", "Give a number.")
     found = corpus(
         "sacrebleu",
         "BLEU",
@@ -126,6 +149,24 @@ def sacrebleu(
     }
 
 
+def check_tokenizer(name: str | None) -> None:
+    """Raise `MetricError` for a tokenisation that the library does not have, or whose model it would fetch."""
+    known = sorted(require("sacrebleu.metrics", "The metric sacrebleu").BLEU.TOKENIZERS)
+    if name is None:
+        return
+    if name not in known:
+        raise MetricError(f"There is no tokenisation {shown(name)}.", f"There are: {', '.join(known)}.")
+    models = require("sacrebleu.tokenizers.tokenizer_spm", "The metric sacrebleu")
+    if name in models.SPM_MODELS:
+        path = Path(models.SACREBLEU_DIR, "models", Path(models.SPM_MODELS[name]["url"]).name)
+        if not path.is_file():
+            raise MetricError(
+                f"The tokenisation {name} needs the file {path}, which is not there.",
+                "Choose another tokenisation, or fetch it where there is a network:"
+                f" sacrebleu REFERENCES -i TRANSLATIONS --tokenize {name}.",
+            )
+
+
 @metric(
     columns=TRANSLATIONS,
     kind="translation",
@@ -140,7 +181,7 @@ def chrf(
     *,
     char_order: int = 6,
     word_order: int = 0,
-    beta: int = 2,
+    beta: float = 2,
     lowercase: bool = False,
     whitespace: bool = False,
     eps_smoothing: bool = False,
@@ -150,6 +191,10 @@ def chrf(
     >>> round(load("chrf").compute(predictions=["Чай готов."], references=[["Чай уже готов."]])["score"], 2)
     46.33
     """
+    if whole_number("char_order", char_order, 0) + whole_number("word_order", word_order, 0) == 0:
+        raise MetricError("char_order and word_order are both 0: there is nothing to compare.", "Give one of them.")
+    if not is_number(beta) or not beta >= 0:
+        raise MetricError(f"beta={shown(beta)}.", "Give a number ≥ 0: how many times recall counts precision's weight.")
     found = corpus(
         "chrf",
         "CHRF",
@@ -222,10 +267,12 @@ def google_bleu(
     >>> load("google_bleu").compute(predictions=["the cat sat"], references=[["the cat sat down"]])
     {'google_bleu': 0.6}
     """
-    split = tokenizer or tokenizer_13a()
+    if whole_number("max_len", max_len, 1) < whole_number("min_len", min_len, 1):
+        raise MetricError(f"min_len={min_len} is above max_len={max_len}.", "Exchange them.")
+    split = tokenizer_13a() if tokenizer is None else checked_tokenizer(tokenizer)
     scorer = require("nltk.translate.gleu_score", "google_bleu")
-    rows = [[list(split(text)) for text in row] for row in references]
-    hypotheses = [list(split(text)) for text in predictions]
+    rows = [[split(text) for text in row] for row in references]
+    hypotheses = [split(text) for text in predictions]
     return {"google_bleu": float(scorer.corpus_gleu(rows, hypotheses, min_len, max_len))}
 
 

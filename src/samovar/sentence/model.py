@@ -260,6 +260,12 @@ class SentenceTransformer(nn.Sequential):
 
     # Training and files -------------------------------------------------------------------------------------------
 
+    def fit(self, train_objectives: Sequence[tuple[Any, nn.Module]], **options: Any) -> None:
+        """Train on (DataLoader of `InputExample`, loss) pairs; the options are those of `sentence.fit.fit`."""
+        from samovar.sentence.fit import fit
+
+        fit(self, train_objectives, **options)
+
     def evaluate(self, evaluator: Any, output_path: str | None = None) -> Any:
         """What the evaluator finds."""
         return evaluator(self, output_path)
