@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from torch import Tensor
@@ -25,8 +26,9 @@ class Output(dict[str, Any]):
             serialized_type_name=f"{cls.__module__}.{cls.__qualname__}",
         )
 
-    def __init__(self, **values: Any) -> None:
-        super().__init__((name, value) for name, value in values.items() if value is not None)
+    def __init__(self, mapping: Mapping[str, Any] | None = None, /, **values: Any) -> None:
+        given = values if mapping is None else {**mapping, **values}
+        super().__init__((name, value) for name, value in given.items() if value is not None)
 
     def __getattr__(self, name: str) -> Any:
         if name in self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 import re
@@ -13,10 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from samovar.errors import CorruptFileError, FileMissingError
+from samovar.errors import CorruptFileError, FileMissingError, WeightsError
 from samovar.training.callbacks import STATE_FILE, TrainerState
 
-OPTIMISER, SCHEDULE, RANDOM, ARGUMENTS = "optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.json"
+OPTIMISER, SCHEDULE, SCALER, RUN, ARGUMENTS = (
+    "optimizer.pt", "scheduler.pt", "scaler.pt", "run_state.pt", "training_args.json",
+)  # fmt: skip
+WEIGHTS = "model.safetensors"
 
 
 def folder_name(step: int) -> str:
@@ -107,6 +111,69 @@ def find(resume: str | Path | bool, folder: str) -> Path:
             f"There are: {', '.join(near)}." if near else "Give a folder such as …/checkpoint-500.",
         )
     return path
+
+
+# Weights ----------------------------------------------------------------------------------------------------------
+
+
+def save_weights(model: Any, folder: Path, state_dict: Mapping[str, Any] | None = None) -> None:
+    """The model as its own `save_pretrained` writes it; a plain module's tensors as one safetensors file."""
+    if hasattr(model, "save_pretrained"):
+        model.save_pretrained(folder, **({} if state_dict is None else {"state_dict": state_dict}))
+        return
+    from safetensors.torch import save_model
+
+    save_model(model, str(folder / WEIGHTS))
+
+
+def load_weights(model: Any, folder: str | Path) -> None:
+    """A checkpoint's weights into a model that is there, so that its optimiser goes on with the same parameters.
+
+    Raises `WeightsError` when the checkpoint is another model's.
+    """
+    path = Path(folder)
+    if hasattr(model, "load_adapter_weights"):
+        model.load_adapter_weights(path)
+    elif hasattr(type(model), "from_pretrained"):
+        copy_weights(model, path)
+    else:
+        from safetensors.torch import load_model
+
+        try:
+            load_model(model, str(path / WEIGHTS))
+        except (RuntimeError, OSError) as error:
+            cause = " ".join(str(error).split())
+            raise WeightsError(f"{path} does not fit {type(model).__name__}: {cause}", OTHER_MODEL) from error
+
+
+OTHER_MODEL = "Resume with the model that wrote it, or train without resume_from_checkpoint."
+
+
+def copy_weights(model: Any, path: Path) -> None:
+    """The weights of a folder that `save_pretrained` wrote, by name."""
+    theirs, ours = read_config(path), getattr(model.config, "model_type", None)
+    if ours is not None and theirs.get("model_type") not in (None, ours):
+        raise WeightsError(f"{path} holds a {theirs['model_type']} model; this one is {ours}.", OTHER_MODEL)
+    found, report = type(model).from_pretrained(
+        path, output_loading_info=True, ignore_mismatched_sizes=True, dtype=model.dtype
+    )
+    values = found.state_dict()
+    wrong = sorted(report["missing_keys"]) + [
+        name for name, tensor in model.state_dict().items() if name not in values or values[name].shape != tensor.shape
+    ]
+    if wrong:
+        raise WeightsError(f"{path} does not fit {type(model).__name__}: {', '.join(wrong[:5])}.", OTHER_MODEL)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            tensor.copy_(values[name])
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """`config.json` of a folder."""
+    try:
+        return dict(json.loads((path / "config.json").read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(f"{path} has no readable config.json: {error}.", OTHER_MODEL) from error
 
 
 def read_state(path: Path) -> TrainerState:

@@ -228,12 +228,18 @@ DataCollator = Callable[[list[Any]], dict[str, Any]]
 def trimmed(batch: Mapping[str, Any]) -> dict[str, Any]:
     """The batch without the columns at its end that are padding in every row: they cost time and change nothing.
 
-    Cuts every tensor whose first two sizes are those of `attention_mask` (batch, sequence).
+    Cuts every tensor whose first two sizes are those of `attention_mask` (batch, sequence). A column that some row has
+    a label in is none of them.
     """
     mask = batch.get("attention_mask")
     if not isinstance(mask, Tensor) or mask.ndim != 2 or not mask.numel():
         return dict(batch)
-    used = mask.any(0).nonzero()
+    live = mask.any(0)
+    for name in LABEL_NAMES:
+        labels = batch.get(name)
+        if isinstance(labels, Tensor) and labels.shape == mask.shape:
+            live = live | (labels != IGNORED).any(0)
+    used = live.nonzero()
     if not len(used):
         return dict(batch)
     # Padding on the left gives tokens their positions; only what follows the last token is free of meaning.

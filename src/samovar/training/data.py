@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import random
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from samovar.errors import InputError, did_you_mean
 from samovar.training.arguments import TrainingArguments
@@ -52,8 +56,9 @@ class Streamed(IterableDataset[Any]):
 
 
 class EpochSampler(Sampler[int]):
-    """Indices of one epoch, shuffled by seed and epoch; `start` rows are left out without being read.
+    """Tickets of one epoch's rows, shuffled by seed and epoch; `start` rows are left out without being read.
 
+    A ticket is epoch · count + row, so that who reads the row knows the epoch as well, in whichever process.
     With `lengths` rows of like length stand in one batch: among each 50 batches' rows, sorted, in shuffled order.
     """
 
@@ -66,7 +71,7 @@ class EpochSampler(Sampler[int]):
         self.epoch, self.start = epoch, start
 
     def order(self) -> list[int]:
-        """All indices of the epoch."""
+        """The rows of the epoch, all of them."""
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(self.count, generator=generator).tolist()
         if self.lengths is None:
@@ -75,33 +80,120 @@ class EpochSampler(Sampler[int]):
         lengths = self.lengths
         groups = [sorted(order[i : i + size], key=lambda row: -lengths[row]) for i in range(0, self.count, size)]
         batches = [group[i : i + self.batch] for group in groups for i in range(0, len(group), self.batch)]
-        # The longest batch first, so that memory runs out at once or not at all; a short last one stays last.
-        last = batches.pop() if len(batches[-1]) < self.batch else []
-        if batches:
-            longest = max(range(len(batches)), key=lambda place: lengths[batches[place][0]])
-            first = batches.pop(longest)
-            batches = [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
-            batches.insert(0, first)
-        return [row for batch in [*batches, last] for row in batch]
+        # The longest batch comes first, so that memory that is too small is found at once; a short one is the last.
+        last = batches.pop() if len(batches[-1]) < self.batch and len(batches) > 1 else []
+        shuffled = torch.randperm(len(batches), generator=generator).tolist()
+        longest = max(range(len(batches)), key=lambda place: lengths[batches[place][0]])
+        shuffled.remove(longest)
+        return [row for place in [longest, *shuffled] for row in batches[place]] + last
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order()[self.start :])
+        first = self.epoch * self.count
+        return iter([first + row for row in self.order()[self.start :]])
 
     def __len__(self) -> int:
         return self.count - self.start
 
 
+@contextlib.contextmanager
+def seeded(seed: int, place: int) -> Iterator[None]:
+    """Generators that depend on seed and place for a while; afterwards they are where they were."""
+    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    own = (seed * 1_000_003 + place) % 2**32
+    try:
+        random.seed(own)
+        np.random.seed(own)
+        # Not torch.manual_seed, which would seed accelerators too, where they are not put back.
+        torch.random.default_generator.manual_seed(own)
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+        torch.set_rng_state(kept[2])
+
+
+class Batches(Dataset[Any]):
+    """Whole batches: rows are read and collated under seeds that depend on seed, epoch and the first row alone.
+
+    So random crops and masked words are those of an uninterrupted run after any resumption, with any number of
+    loading processes. `check(batch, rows)` may refuse a batch, naming its rows.
+    """
+
+    def __init__(self, data: Any, collate: Any, seed: int | None, check: Check | None = None) -> None:
+        self.data, self.collate, self.seed, self.check = data, collate, seed, check
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, ticket: int) -> Any:
+        return self.data[ticket % len(self.data)]
+
+    def __getitems__(self, tickets: list[int]) -> Any:
+        """One batch."""
+        count = len(self.data)
+        rows = [ticket % count for ticket in tickets]
+        if self.seed is None:
+            return self.read(rows)
+        with seeded(self.seed, tickets[0]):
+            return self.read(rows)
+
+    def read(self, rows: list[int]) -> Any:
+        """The rows, collated and checked."""
+        at_once = getattr(self.data, "__getitems__", None)
+        batch = self.collate(at_once(rows) if at_once else [self.data[row] for row in rows])
+        if self.check is not None:
+            self.check(batch, rows)
+        return batch
+
+
+Check = Callable[[Any, list[int]], None]
+
+
+class SeededCollate:
+    """The same for data that comes as a stream: the seeds depend on how many batches there were."""
+
+    def __init__(self, collate: Any, seed: int) -> None:
+        self.collate, self.seed, self.count = collate, seed, 0
+
+    def __call__(self, rows: list[Any]) -> Any:
+        """A batch."""
+        self.count += 1
+        with seeded(self.seed, self.count):
+            return self.collate(rows)
+
+
+def as_it_is(batch: Any) -> Any:
+    """What `Batches` collated."""
+    return batch
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Ctrl-C is for the process that trains: it saves first, and needs the next batch for that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def loader(
-    data: Any, collate: Any, args: TrainingArguments, batch: int, sampler: EpochSampler | None = None
+    data: Any,
+    collate: Any,
+    args: TrainingArguments,
+    batch: int,
+    sampler: EpochSampler | None = None,
+    check: Check | None = None,
 ) -> DataLoader[Any]:
-    """A loader on the CPU; its workers' seeds come from a generator of its own, so that nothing else is disturbed."""
+    """A loader of batches on the CPU; its generator is its own, so that nothing else is disturbed."""
     options: dict[str, Any] = {}
     if args.dataloader_num_workers:
         options |= {
             "num_workers": args.dataloader_num_workers,
             "persistent_workers": args.dataloader_persistent_workers,
             "prefetch_factor": args.dataloader_prefetch_factor,
+            "worker_init_fn": ignore_interrupts,
         }
+    if hasattr(data, "__len__"):
+        data = Batches(data, collate, None if sampler is None else sampler.seed, check)
+        collate = as_it_is
+    else:
+        collate = SeededCollate(collate, args.seed)
     return DataLoader(
         data,
         batch_size=batch,
@@ -126,25 +218,34 @@ def accepted_columns(model: Any, label_names: Sequence[str]) -> list[str]:
 class Columns:
     """A collator that hands on only what the model reads, and says once what it left out."""
 
-    def __init__(self, collate: Any, accepted: Sequence[str]) -> None:
-        self.collate, self.accepted = collate, set(accepted)
-        self.told = False
+    def __init__(self, collate: Any, accepted: Sequence[str], main_input: str = "") -> None:
+        self.collate, self.accepted, self.main_input = collate, set(accepted), main_input
+        self.left: list[str] = []
 
     def __call__(self, rows: list[Any]) -> Any:
         """A batch."""
         if self.accepted and isinstance(rows[0], Mapping):
             left = [name for name in rows[0] if name not in self.accepted]
-            if len(left) == len(rows[0]):
-                hints = " ".join(filter(None, (did_you_mean(name, list(self.accepted)) for name in left)))
-                raise InputError(
-                    f"No column of the data is read by the model: {', '.join(map(repr, left))}.",
-                    f"{hints} Tokenize first, or pass remove_unused_columns=False.".strip(),
-                )
-            if left and not self.told:
-                self.told = True
-                logger.info("Columns that the model does not read are left out: %s.", ", ".join(left))
+            if left != self.left:
+                self.left = left
+                self.judge(rows[0])
             rows = [{name: value for name, value in row.items() if name in self.accepted} for row in rows]
         return self.collate(rows)
+
+    def judge(self, row: Mapping[str, Any]) -> None:
+        """Say what is left out. Raises `InputError` where nothing that the model needs is left."""
+        hints = " ".join(filter(None, (did_you_mean(name, list(self.accepted)) for name in self.left)))
+        if len(self.left) == len(row) or (self.main_input in self.accepted and not MAIN_INPUTS & row.keys()):
+            raise InputError(
+                f"The model reads none of the columns {', '.join(map(repr, self.left))}"
+                + (f", and needs {self.main_input!r}." if self.main_input else "."),
+                f"{hints} Tokenize (or process) the data first, or pass remove_unused_columns=False.".strip(),
+            )
+        if self.left:
+            logger.info("Columns that the model does not read are left out: %s.", ", ".join(self.left))
+
+
+MAIN_INPUTS = {"input_ids", "inputs_embeds", "pixel_values", "input_values", "input_features"}
 
 
 def row_lengths(data: Any, column: str) -> list[int]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from samovar.errors import InputError
+
+if TYPE_CHECKING:
+    from samovar.training.trainer import Trainer
 
 IGNORED = -100
 
@@ -60,7 +67,7 @@ class Rows:
         self.file.write(np.ascontiguousarray(batch).data)
 
     def array(self) -> np.ndarray:
-        """All rows, mapped from the file."""
+        """All rows, mapped from the file, which goes with the array."""
         assert self.dtype is not None
         self.file.flush()
         count = sum(shape[0] for shape in self.shapes)
@@ -68,8 +75,8 @@ class Rows:
         if len(inner) == 1:
             return np.memmap(self.file, self.dtype, "r", shape=(count, *inner.pop()))
         widest = tuple(max(sizes) for sizes in zip(*inner, strict=True))
-        wide = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the rows)
-        padded = np.memmap(wide, self.dtype, "w+", shape=(count, *widest))
+        with tempfile.TemporaryFile() as wide:
+            padded = np.memmap(wide, self.dtype, "w+", shape=(count, *widest))
         row = offset = 0
         for shape in self.shapes:
             batch = np.memmap(self.file, self.dtype, "r", offset=offset, shape=shape)
@@ -84,6 +91,7 @@ class Spool:
 
     def __init__(self) -> None:
         self.parts: Any = None
+        self.files: list[Rows] = []
 
     def add(self, batch: Any) -> None:
         """One batch."""
@@ -92,7 +100,10 @@ class Spool:
     def put(self, parts: Any, batch: Any) -> Any:
         """Write each tensor to its file."""
         if isinstance(batch, Tensor):
-            rows = parts or Rows()
+            rows = parts
+            if rows is None:
+                rows = Rows()
+                self.files.append(rows)
             batch = batch.detach().cpu()
             rows.add((batch.float() if str(batch.dtype) == "torch.bfloat16" else batch).numpy())
             return rows
@@ -105,6 +116,14 @@ class Spool:
         """The arrays; None where nothing was added."""
         return arrays(self.parts)
 
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the files; arrays that were made of them stay."""
+        for rows in self.files:
+            rows.file.close()
+
 
 def arrays(parts: Any) -> Any:
     """Files → arrays, in the same structure."""
@@ -113,3 +132,70 @@ def arrays(parts: Any) -> Any:
     if isinstance(parts, Mapping):
         return {name: arrays(part) for name, part in parts.items()}
     return tuple(arrays(part) for part in parts)
+
+
+def evaluation_loop(
+    trainer: Trainer, dataloader: Any, loss_only: bool, ignore_keys: Sequence[str] | None, prefix: str
+) -> EvalLoopOutput:
+    """What `Trainer.evaluation_loop` does. Raises `InputError` where there was no batch."""
+    accelerator = trainer.accelerator
+    model = trainer.wrapped if trainer.wrapped is not None else trainer.model.to(accelerator.device)
+    training = model.training
+    model.eval()
+    batches = accelerator.prepare_data_loader(dataloader, device_placement=False)
+    loss_only = loss_only or trainer.args.prediction_loss_only
+    precise = torch.float32 if accelerator.device.type == "mps" else torch.float64
+    total, weight, samples, steps = torch.zeros((), dtype=precise, device=accelerator.device), 0, 0, 0
+    began = time.perf_counter()
+    with torch.no_grad(), Spool() as predictions, Spool() as labels:
+        for batch in batches:
+            loss, logits, wanted = trainer.prediction_step(model, batch, loss_only, ignore_keys)
+            rows = next((len(value) for value in batch.values() if isinstance(value, Tensor)), 0)
+            value = torch.zeros((), device=accelerator.device) if loss is None else loss.detach().float()
+            # Rows by which the last batch was filled up, so that all processes have as many, are cut off again.
+            values = accelerator.gather_for_metrics(value.expand(rows).contiguous())
+            samples, steps = samples + len(values), steps + 1
+            if loss is not None:
+                # Summed where it is: reading it would wait for each batch.
+                total, weight = total + values.sum(dtype=precise), weight + len(values)
+            if logits is not None and trainer.preprocess_logits_for_metrics is not None:
+                logits = trainer.preprocess_logits_for_metrics(logits, wanted)
+            for spool, part in ((predictions, logits), (labels, wanted)):
+                if part is not None:
+                    spool.add(gathered(accelerator, part))
+            trainer.tell("on_prediction_step", eval_dataloader=batches)
+        model.train(training)
+        if not samples:
+            raise InputError("There is no row to evaluate on.", "Look at eval_dataset.")
+        found, truth = predictions.result(), labels.result()
+    taken = time.perf_counter() - began
+    metrics: dict[str, float] = {"loss": float(total) / weight} if weight else {}
+    if trainer.compute_metrics is not None and found is not None and truth is not None:
+        computed = trainer.compute_metrics(EvalPrediction(found, truth))
+        metrics |= {key: plain(value) for key, value in computed.items()}
+    metrics |= {"runtime": taken, "samples_per_second": samples / taken, "steps_per_second": steps / taken}
+    named = {key if key.startswith(f"{prefix}_") else f"{prefix}_{key}": value for key, value in metrics.items()}
+    return EvalLoopOutput(found, truth, named, samples)
+
+
+def gathered(accelerator: Any, value: Any) -> Any:
+    """A batch's values from all processes, padded to one width; those of filled-up rows left out."""
+    if accelerator.num_processes > 1:
+        value = accelerator.pad_across_processes(value, dim=1, pad_index=IGNORED)
+    return accelerator.gather_for_metrics(value)
+
+
+def predictions_of(outputs: Any, with_loss: bool, ignore_keys: Sequence[str] | None) -> Any:
+    """The tensors of a model's outputs without its loss: one, or a tuple."""
+    skipped = {"loss", *(ignore_keys or ())}
+    parts = (
+        tuple(value for key, value in outputs.items() if key not in skipped and isinstance(value, Tensor))
+        if isinstance(outputs, Mapping)
+        else tuple(outputs[1:] if with_loss else outputs)
+    )
+    return parts[0] if len(parts) == 1 else parts
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as a Python number."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from samovar.hub.atomic import write_beside
+from samovar.errors import InputError, NumericError
 from samovar.training import checkpoints
-from samovar.training.callbacks import STATE_FILE
+from samovar.training.checks import Interrupts
+from samovar.training.data import EpochSampler
 from samovar.training.optimisation import is_causal, targets
-from samovar.training.trainer import TrainOutput, checked_loss, portions
+from samovar.training.resumption import restore, save
+from samovar.training.trainer import TrainOutput
 
 if TYPE_CHECKING:
     from samovar.training.trainer import Trainer
@@ -31,31 +35,38 @@ class Loop:
         self.trainer, self.args, self.accelerator = trainer, trainer.args, trainer.accelerator
         self.resume = resume
         self.loader = trainer.get_train_dataloader()
-        self.sampler: Any = self.loader.sampler if hasattr(self.loader.sampler, "set_epoch") else None
+        self.sampler = self.loader.sampler if isinstance(self.loader.sampler, EpochSampler) else None
         self.accumulation = self.args.gradient_accumulation_steps
         self.rows = self.args.per_device_train_batch_size * self.accelerator.num_processes
+        # A stream of unknown length is one epoch, begun again as often as its steps need it.
+        self.endless = False
         self.total = self.planned_steps()
-        # The loss of the steps since the last log, on the device: reading it would wait for each step.
+        # Sums since the last log, on the device: reading them would wait for each step.
         self.loss: Tensor | None = None
         self.steps_in_loss = 0
         self.loss_of_run, self.logged = 0.0, 0
         self.norm: Any = None
+        self.rate = 0.0
+        self.interrupts = Interrupts()
 
     def planned_steps(self) -> int:
         """Steps of the whole run."""
-        if self.sampler is None:
+        try:
+            batches = len(self.loader) / (1 if self.sampler is not None else self.accelerator.num_processes)
+        except TypeError:
             if self.args.max_steps < 1:
-                from samovar.errors import InputError
-
-                raise InputError("The data has no length, so that epochs cannot be counted.", "Pass max_steps.")
-            self.per_epoch = self.args.max_steps
-        else:
-            batches = len(self.trainer.train_dataset) / self.rows
-            batches = math.floor(batches) if self.args.dataloader_drop_last else math.ceil(batches)
-            self.per_epoch = max(math.ceil(batches / self.accumulation), 1)
-        return (
-            self.args.max_steps if self.args.max_steps > 0 else math.ceil(self.args.num_train_epochs * self.per_epoch)
-        )
+                raise InputError("The data has no length: epochs cannot be counted.", "Pass max_steps.") from None
+            self.endless, self.per_epoch = True, self.args.max_steps
+            return self.args.max_steps
+        if self.sampler is not None:
+            batches = self.sampler.count / self.rows
+        batches = math.floor(batches) if self.args.dataloader_drop_last else math.ceil(batches)
+        if not batches:
+            raise InputError("The data does not fill one batch.", "Pass dataloader_drop_last=False.")
+        self.per_epoch = math.ceil(batches / self.accumulation)
+        if self.args.max_steps > 0:
+            return self.args.max_steps
+        return math.ceil(self.args.num_train_epochs * self.per_epoch)
 
     def prepare(self) -> None:
         """Model, optimiser and schedule where they are used, and the state of the run."""
@@ -66,67 +77,74 @@ class Loop:
         trainer.create_optimizer()
         model = torch.compile(trainer.model) if args.torch_compile else trainer.model
         self.model, trainer.optimizer = self.accelerator.prepare(model, trainer.optimizer)
-        trainer.wrapped = self.model
         self.schedule = trainer.create_scheduler(self.total, trainer.optimizer)
         self.batches = self.accelerator.prepare_data_loader(self.loader, device_placement=False)
-        state = trainer.state
         if self.resume is not None:
-            self.restore(self.resume)
-            state = trainer.state
+            restore(self, self.resume)
+        state = trainer.state
         state.max_steps, state.num_train_epochs = self.total, math.ceil(self.total / self.per_epoch)
         state.train_batch_size = args.per_device_train_batch_size
         for name in ("logging_steps", "eval_steps", "save_steps"):
             setattr(state, name, args.steps_of(getattr(args, name), self.total))
         self.causal = is_causal(trainer.model)
+        # From here on evaluation uses what is trained, as it was wrapped.
+        trainer.wrapped = self.model
 
     def run(self) -> TrainOutput:
         """To the end."""
+        trainer = self.trainer
         self.prepare()
-        trainer, state = self.trainer, self.trainer.state
+        state = trainer.state
         trainer.control.should_training_stop = False
-        first = state.global_step
-        began = time.perf_counter()
+        first, began = state.global_step, time.perf_counter()
         trainer.tell("on_train_begin")
         try:
-            if self.args.eval_on_start and not first:
-                trainer.evaluate()
-            while state.global_step < self.total and not trainer.control.should_training_stop:
-                self.epoch(state.global_step // self.per_epoch)
-        except KeyboardInterrupt:
-            path = self.save()
-            logger.warning("Stopped; go on with trainer.train(resume_from_checkpoint=%r).", str(path))
+            with self.interrupts:
+                if self.args.eval_on_start and not first:
+                    trainer.evaluate()
+                number = math.floor(state.epoch)
+                while number < state.num_train_epochs and not self.ended():
+                    self.epoch(number)
+                    number += 1
+            self.flush()
+            if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+                logger.info("Loading the best model, of %s.", state.best_model_checkpoint)
+                checkpoints.load_weights(trainer.model, state.best_model_checkpoint)
+            output = self.output(first, time.perf_counter() - began)
+            trainer.log(output.metrics)
+        finally:
+            # Bars and trackers are closed however the run ends.
             trainer.tell("on_train_end")
-            raise
-        if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            self.load_best(state.best_model_checkpoint)
-        self.flush()
-        taken = time.perf_counter() - began
-        steps = state.global_step - first
+            trainer.model.eval()
+        return output
+
+    def ended(self) -> bool:
+        """Whether all steps are done, or a callback has asked for the end."""
+        return self.trainer.state.global_step >= self.total or self.trainer.control.should_training_stop
+
+    def output(self, first: int, taken: float) -> TrainOutput:
+        """What the run came to."""
+        steps = self.trainer.state.global_step - first
         loss = self.loss_of_run / max(self.logged, 1)
+        rows = steps * self.rows * self.accumulation
         metrics = {
             "train_runtime": taken,
-            "train_samples_per_second": steps * self.rows * self.accumulation / taken,
+            "train_samples_per_second": rows / taken,
             "train_steps_per_second": steps / taken,
             "train_loss": loss,
         }
-        trainer.log(metrics)
-        trainer.tell("on_train_end")
-        trainer.model.eval()
-        return TrainOutput(state.global_step, loss, metrics)
+        return TrainOutput(self.trainer.state.global_step, loss, metrics)
 
     def epoch(self, number: int) -> None:
         """One epoch, from where the state is."""
         trainer, state = self.trainer, self.trainer.state
-        done = state.global_step - number * self.per_epoch
-        if self.sampler is not None:
-            skipped = 0 if self.args.ignore_data_skip else done * self.accumulation * self.rows
-            self.sampler.set_epoch(number, skipped)
-        trainer.control.should_epoch_stop = False
+        done = before = round((state.epoch - number) * self.per_epoch)
+        control = trainer.control
+        control.should_epoch_stop = False
         self.model.train()
         if not done:
             trainer.tell("on_epoch_begin")
-        before = state.global_step
-        for group in portions(iter(self.batches), self.accumulation):
+        for group in portions(self.batches_from(number, done * self.accumulation), self.accumulation):
             trainer.tell("on_step_begin")
             self.step(group)
             done += 1
@@ -134,54 +152,108 @@ class Loop:
             state.epoch = number + done / self.per_epoch
             trainer.tell("on_step_end")
             self.act()
+            if self.interrupts.asked:
+                self.stop()
             control = trainer.control
-            if control.should_training_stop or control.should_epoch_stop or state.global_step >= self.total:
+            if control.should_epoch_stop or self.ended():
                 break
-        if state.global_step == before:
-            trainer.control.should_training_stop = True  # The data ended before max_steps.
-        if done >= self.per_epoch or trainer.control.should_training_stop:
+        if done == before:
+            if not state.global_step:
+                raise InputError("There is no row to train on.", "Look at train_dataset.")
+            logger.warning("The data ended after step %d of %d.", state.global_step, self.total)
+            control.should_training_stop = True
+        if done >= self.per_epoch or control.should_training_stop or control.should_epoch_stop:
+            if control.should_epoch_stop:
+                state.epoch = float(number + 1)
             trainer.tell("on_epoch_end")
             self.act()
+
+    def batches_from(self, epoch: int, skipped: int) -> Iterator[Any]:
+        """The batches of an epoch but for those that were learned before."""
+        skipped = 0 if self.args.ignore_data_skip else skipped
+        if self.sampler is not None:
+            self.sampler.set_epoch(epoch, skipped * self.rows)
+            return iter(self.batches)
+        if self.endless:
+            return islice(repeated(self.batches), skipped, None)
+        if hasattr(self.batches, "set_epoch"):
+            self.batches.set_epoch(epoch)
+        return islice(iter(self.batches), skipped, None)
+
+    def stop(self) -> None:
+        """After Ctrl-C: save, say how to go on, and raise `KeyboardInterrupt`."""
+        path = self.save()
+        raise KeyboardInterrupt(
+            f"Stopped after step {self.trainer.state.global_step}. Go on with"
+            f" trainer.train(resume_from_checkpoint={str(path)!r})."
+        )
 
     def step(self, group: list[Any]) -> None:
         """One update from one or several batches: the mean over all of their labels."""
         trainer, args = self.trainer, self.args
         counts = [targets(batch, trainer.label_names, self.causal) for batch in group]
-        whole = sum(counts)
-        if self.accelerator.num_processes > 1:
-            mine = torch.tensor(whole, device=self.accelerator.device)
-            whole = int(self.accelerator.reduce(mine, "sum")) / self.accelerator.num_processes
+        whole: Any = sum(counts)
+        several = self.accelerator.num_processes
+        if several > 1:
+            # Ctrl-C reaches the processes at different steps; they stop after the same one.
+            both = torch.tensor([whole, int(self.interrupts.asked)], device=self.accelerator.device)
+            both = self.accelerator.reduce(both, "sum").tolist()
+            whole, self.interrupts.asked = both[0] / several, both[1] > 0
+        sums_up = trainer.compute_loss_func is not None
+        part: Tensor | None = None
         for place, (batch, count) in enumerate(zip(group, counts, strict=True)):
             last = place == len(group) - 1
-            with self.accelerator.no_sync(self.model) if not last else nullcontext():
-                with self.accelerator.autocast():
-                    loss = trainer.compute_loss(self.model, trainer.placed(batch), num_items_in_batch=whole)
-                loss = loss * (count / max(whole, 1)) if len(group) > 1 or self.accelerator.num_processes > 1 else loss
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss = trainer.training_step(self.model, batch, whole)
+                if (len(group) > 1 or several > 1) and not sums_up:
+                    loss = loss * (count / max(whole, 1))
                 self.accelerator.backward(loss)
-            part = loss.detach().float()
-            self.loss = part if self.loss is None else self.loss + part
+            value = loss.detach().float()
+            part = value if part is None else part + value
             if not last:
                 trainer.tell("on_substep_end")
+        assert part is not None
+        if self.accelerator.device.type == "cpu":
+            # Found before it spoils the weights. On an accelerator each look would wait: there `flush` and `save` look.
+            self.checked(float(part), group)
         if args.max_grad_norm and args.max_grad_norm > 0:
             self.norm = self.accelerator.clip_grad_norm_(self.model.parameters(), args.max_grad_norm)
         trainer.tell("on_pre_optimizer_step")
         optimiser = trainer.optimizer
         assert optimiser is not None
-        if self.loss is not None and self.accelerator.device.type == "cpu":
-            # Found before it spoils the weights. On an accelerator each look would wait: there `flush` and `save` look.
-            checked_loss(float(self.loss), trainer.state.global_step + 1, trainer.state.epoch, self.kept())
+        self.rate = optimiser.param_groups[0]["lr"]
         optimiser.step()
         trainer.tell("on_optimizer_step")
-        self.rate = optimiser.param_groups[0]["lr"]
-        if args.lr_scheduler_type != "reduce_lr_on_plateau":
+        # With fp16 a step whose gradients overflow is left out; then the rate stays as well.
+        if args.lr_scheduler_type != "reduce_lr_on_plateau" and not self.accelerator.optimizer_step_was_skipped:
             self.schedule.step()
         optimiser.zero_grad()
+        self.loss = part if self.loss is None else self.loss + part
         self.steps_in_loss += 1
 
-    def kept(self) -> str:
-        """Where the last whole checkpoint is."""
+    def checked(self, value: float, group: list[Any] | None = None) -> float:
+        """The loss, if it is finite. Raises `NumericError` that names step, batch and the last checkpoint."""
+        if math.isfinite(value):
+            return value
+        state = self.trainer.state
+        step = state.global_step + (group is not None)
+        where = f"step {step} (epoch {step / self.per_epoch:.2f})"
+        if group is not None:
+            place = (step - 1) % self.per_epoch * self.accumulation
+            where += f", batch {place + 1} of the epoch{self.rows_at(place, len(group))}"
         last = checkpoints.get_last_checkpoint(self.args.output_dir)
-        return f"The last checkpoint is {last}." if last else "There is no checkpoint yet."
+        raise NumericError(
+            f"The loss of {where} is {value}.",
+            (f"The last checkpoint is {last}. " if last else "There is no checkpoint yet. ")
+            + "Look at that batch, or try a smaller learning_rate or bf16 in place of fp16.",
+        )
+
+    def rows_at(self, place: int, batches: int) -> str:
+        """`, train_dataset rows 7, 3, …`: the rows of batches of this epoch."""
+        if self.sampler is None:
+            return ""
+        rows = self.sampler.order()[place * self.rows :][: batches * self.rows]
+        return f", rows {', '.join(map(str, rows[:16]))}{' …' if len(rows) > 16 else ''} of train_dataset"
 
     def act(self) -> None:
         """Log, evaluate and save, where a callback asked for it."""
@@ -189,15 +261,10 @@ class Loop:
         if control.should_log:
             control.should_log = False
             self.flush(log=True)
-        metrics = None
         if control.should_evaluate:
             control.should_evaluate = False
-            metrics = trainer.evaluate()
+            self.judge(trainer.evaluate())
             self.model.train()
-            if self.args.lr_scheduler_type == "reduce_lr_on_plateau":
-                self.schedule.step(trainer.best_metric_of(metrics))
-            if self.args.metric_for_best_model is not None and self.is_best(trainer.best_metric_of(metrics)):
-                control.should_save |= self.args.save_strategy == "best"
         if control.should_save:
             control.should_save = False
             path = self.save()
@@ -205,6 +272,21 @@ class Loop:
                 state.best_model_checkpoint = str(path)
             checkpoints.rotate(self.args.output_dir, self.args.save_total_limit, state.best_model_checkpoint)
             trainer.tell("on_save")
+
+    def judge(self, metrics: dict[str, float]) -> None:
+        """What follows from an evaluation: the rate on a plateau, and whether this model is the best."""
+        plateau = self.args.lr_scheduler_type == "reduce_lr_on_plateau"
+        if not plateau and self.args.metric_for_best_model is None:
+            return
+        try:
+            value = self.trainer.best_metric_of(metrics)
+        except InputError:
+            self.save()  # What was learned until here is not lost by a wrong name.
+            raise
+        if plateau:
+            self.schedule.step(value)
+        if self.args.metric_for_best_model is not None and self.is_best(value):
+            self.trainer.control.should_save |= self.args.save_strategy == "best"
 
     def is_best(self, value: float) -> bool:
         """Whether a value is the best so far; remembered if it is."""
@@ -219,76 +301,33 @@ class Loop:
         """Read the loss since the last time: the one place where the device is waited for."""
         if self.loss is None or not self.steps_in_loss:
             return
-        total = float(self.accelerator.reduce(self.loss, "mean"))
-        mean = checked_loss(
-            total / self.steps_in_loss, self.trainer.state.global_step, self.trainer.state.epoch, self.kept()
-        )
-        self.loss_of_run, self.logged = self.loss_of_run + total, self.logged + self.steps_in_loss
-        self.loss, steps = None, self.steps_in_loss
-        self.steps_in_loss = 0
-        if log and steps:
-            logs: dict[str, Any] = {"loss": mean, "learning_rate": self.rate}
+        total = self.checked(float(self.accelerator.reduce(self.loss, "mean")))
+        steps = self.steps_in_loss
+        self.loss_of_run, self.logged = self.loss_of_run + total, self.logged + steps
+        self.loss, self.steps_in_loss = None, 0
+        if log:
+            logs: dict[str, Any] = {"loss": total / steps, "learning_rate": self.rate}
             if self.norm is not None:
                 logs["grad_norm"] = float(self.norm)
             self.trainer.log(logs)
 
-    # Checkpoints --------------------------------------------------------------------------------------------------
-
     def save(self) -> Path:
-        """Everything that the next step depends on, as one atomic change."""
-        trainer, args = self.trainer, self.args
-        path = Path(args.output_dir) / checkpoints.folder_name(trainer.state.global_step)
-        trainer.state.callbacks = {
-            type(one).__name__: one.state_dict() for one in trainer.callbacks if one.state_dict()
-        }
-        if trainer.state.best_global_step == trainer.state.global_step:
-            trainer.state.best_model_checkpoint = str(path)
-        loss = {"sum": self.loss_of_run, "steps": self.logged}
-        if self.loss is not None:
-            found = checked_loss(float(self.loss), trainer.state.global_step, trainer.state.epoch, self.kept())
-            loss |= {"open": found, "open_steps": self.steps_in_loss}
-        if self.accelerator.is_main_process:
-            with write_beside(path) as beside:
-                trainer.save_model(beside)
-                (beside / checkpoints.ARGUMENTS).write_text(args.to_json_string(), "utf-8")
-                if not args.save_only_model:
-                    assert trainer.optimizer is not None
-                    torch.save(trainer.optimizer.state_dict(), beside / checkpoints.OPTIMISER)
-                    torch.save(self.schedule.state_dict(), beside / checkpoints.SCHEDULE)
-                    torch.save({"generators": checkpoints.random_states(), "loss": loss}, beside / checkpoints.RANDOM)
-                (beside / STATE_FILE).write_text(trainer.state.to_json(), "utf-8")
-        self.accelerator.wait_for_everyone()
-        return path
+        """A checkpoint of this step; its folder."""
+        return save(self)
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint as if the run had never stopped."""
-        trainer = self.trainer
-        trainer.state = checkpoints.read_state(path)
-        self.load_weights(path)
-        assert trainer.optimizer is not None
-        trainer.optimizer.load_state_dict(checkpoints.read(path / checkpoints.OPTIMISER))
-        self.schedule.load_state_dict(checkpoints.read(path / checkpoints.SCHEDULE))
-        kept = checkpoints.read(path / checkpoints.RANDOM)
-        checkpoints.set_random_states(kept["generators"])
-        self.loss_of_run, self.logged = kept["loss"]["sum"], kept["loss"]["steps"]
-        if "open" in kept["loss"]:
-            self.loss = torch.tensor(kept["loss"]["open"], device=self.accelerator.device)
-            self.steps_in_loss = kept["loss"]["open_steps"]
-        for callback in trainer.callbacks:
-            memory = trainer.state.callbacks.get(type(callback).__name__)
-            if memory:
-                callback.load_state_dict(memory)
 
-    def load_weights(self, path: str | Path) -> None:
-        """A checkpoint's weights into the model; the optimiser goes on with the same parameters."""
-        model = self.accelerator.unwrap_model(self.trainer.model)
-        found = type(model).from_pretrained(path)
-        with torch.no_grad():
-            theirs = found.state_dict()
-            for name, tensor in model.state_dict().items():
-                tensor.copy_(theirs[name])
+def portions(batches: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Batches in groups that are accumulated."""
+    while group := list(islice(batches, size)):
+        yield group
 
-    def load_best(self, path: str) -> None:
-        """The best checkpoint's weights, at the end."""
-        logger.info("Loading the best model, of %s.", path)
-        self.load_weights(path)
+
+def repeated(batches: Any) -> Iterator[Any]:
+    """The batches of a stream, from its beginning again after its end, until there is none."""
+    while True:
+        found = False
+        for batch in batches:
+            found = True
+            yield batch
+        if not found:
+            return

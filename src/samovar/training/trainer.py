@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from samovar.errors import InputError, NumericError, did_you_mean
-from samovar.extras import require
+from samovar.errors import InputError, did_you_mean
 from samovar.training import checkpoints
 from samovar.training.arguments import TrainingArguments
 from samovar.training.callbacks import (
-    STATE_FILE,
     DefaultFlowCallback,
     PrinterCallback,
     ProgressCallback,
@@ -26,10 +23,19 @@ from samovar.training.callbacks import (
     TrainerControl,
     TrainerState,
 )
+from samovar.training.checks import LabelCheck, check_variety, claimed, classes_of
 from samovar.training.collators import DataCollatorWithPadding, default_data_collator, trimmed
 from samovar.training.data import Columns, EpochSampler, accepted_columns, as_dataset, loader, row_lengths
-from samovar.training.evaluation import EvalLoopOutput, EvalPrediction, PredictionOutput, Spool
+from samovar.training.evaluation import (
+    EvalLoopOutput,
+    EvalPrediction,
+    PredictionOutput,
+    evaluation_loop,
+    predictions_of,
+)
 from samovar.training.optimisation import is_causal, make_optimiser, smoothed_loss
+from samovar.training.processes import make_accelerator, seed_everything
+from samovar.training.saving import Saving
 from samovar.training.schedules import get_scheduler
 
 logger = logging.getLogger(__name__)
@@ -43,7 +49,7 @@ class TrainOutput(NamedTuple):
     metrics: dict[str, float]
 
 
-class Trainer:
+class Trainer(Saving):
     """Trains a model that returns a loss.
 
     ::
@@ -76,21 +82,9 @@ class Trainer:
         self.args = TrainingArguments() if args is None else args
         if (model is None) == (model_init is None):
             raise InputError("A Trainer takes either model or model_init.", "Pass one of them.")
-        require("accelerate", "Training")
-        from accelerate import Accelerator, DataLoaderConfiguration  # type: ignore[import-untyped]
-        from accelerate.utils import set_seed  # type: ignore[import-untyped]
-
-        if self.args.full_determinism:
-            torch.use_deterministic_algorithms(True)
-        set_seed(self.args.seed)
-        self.accelerator = Accelerator(
-            mixed_precision=self.args.mixed_precision,
-            cpu=self.args.use_cpu,
-            step_scheduler_with_optimizer=False,
-            dataloader_config=DataLoaderConfiguration(use_seedable_sampler=False),
-        )
+        self.accelerator = make_accelerator(self.args)
         self.model_init = model_init
-        self.model: Any = model if model_init is None else model_init()
+        self.model: Any = model if model_init is None else self.call_model_init()
         self.processing_class = processing_class if processing_class is not None else tokenizer
         pads = hasattr(self.processing_class, "pad") and hasattr(self.processing_class, "pad_token_id")
         self.data_collator = data_collator or (
@@ -102,20 +96,34 @@ class Trainer:
             if isinstance(eval_dataset, Mapping)
             else as_dataset(eval_dataset, "eval_dataset")
         )
+        if self.eval_dataset is None and self.args.eval_strategy != "no":
+            raise InputError(f"eval_strategy={self.args.eval_strategy!r}, but no eval_dataset.", "Pass one.")
         self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
-        self.optimizer, self.lr_scheduler = optimizers
+        self.optimizer, self.lr_scheduler = self.given = optimizers
         self.label_names = list(self.args.label_names or default_labels(self.model))
-        self.state, self.control = TrainerState(), TrainerControl()
-        self.state.is_world_process_zero = self.accelerator.is_main_process
-        self.state.is_local_process_zero = self.accelerator.is_local_main_process
-        quiet = self.args.disable_tqdm
-        shown: TrainerCallback = PrinterCallback() if quiet else ProgressCallback()
-        self.callbacks: list[TrainerCallback] = [DefaultFlowCallback(), shown]
+        self.columns: Columns | None = None
+        self.state, self.control = self.new_state(), TrainerControl()
+        # What the loop wraps the model into, for several processes or precisions; None before.
+        self.wrapped: Any = None
+        self.callbacks: list[TrainerCallback] = [DefaultFlowCallback()]
+        self.callbacks.append(PrinterCallback() if self.args.disable_tqdm else ProgressCallback())
         for callback in callbacks or ():
             self.add_callback(callback)
-        self.wrapped: Any = None
         self.tell("on_init_end")
+
+    def new_state(self) -> TrainerState:
+        """A run that has not begun."""
+        state = TrainerState()
+        state.is_world_process_zero = bool(self.accelerator.is_main_process)
+        state.is_local_process_zero = bool(self.accelerator.is_local_main_process)
+        return state
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """A new model, by a function with or without the trial as its argument."""
+        assert self.model_init is not None
+        takes_trial = bool(inspect.signature(self.model_init).parameters)
+        return self.model_init(trial) if takes_trial else self.model_init()
 
     # Training -----------------------------------------------------------------------------------------------------
 
@@ -129,11 +137,18 @@ class Trainer:
 
         if self.train_dataset is None:
             raise InputError("There is nothing to train on.", "Pass train_dataset.")
+        seed_everything(self.args)
         if self.model_init is not None:
-            self.model = self.model_init() if trial is None else self.model_init(trial)
-            self.optimizer = self.lr_scheduler = None
-        resume = resume_from_checkpoint or self.args.resume_from_checkpoint
-        return Loop(self, checkpoints.find(resume, self.args.output_dir) if resume else None).run()
+            self.model = self.call_model_init(trial)
+            # They belong to the parameters of the model before.
+            self.optimizer, self.lr_scheduler = self.given
+        check_variety(self.train_dataset, classes_of(self.model))
+        self.state, self.wrapped = self.new_state(), None
+        resume = self.args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
+        path = checkpoints.find(resume, self.args.output_dir) if resume else None
+        alone = claimed(self.args.output_dir) if self.accelerator.is_main_process else nullcontext()
+        with alone:
+            return Loop(self, path).run()
 
     def compute_loss(
         self,
@@ -151,13 +166,24 @@ class Trainer:
         elif smoothing and labels is not None and not labels.is_floating_point() and model.training:
             loss = smoothed_loss(outputs["logits"], labels, smoothing, is_causal(model))
         else:
-            loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs[0]
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs[0]
         if loss is None:
-            raise InputError(
-                f"{type(self.model).__name__} gave no loss.",
-                f"Its data needs one of the columns {', '.join(self.label_names)}.",
-            )
+            raise InputError(*self.why_no_loss())
         return (loss, outputs) if return_outputs else loss
+
+    def why_no_loss(self) -> tuple[str, str]:
+        """Cause and next step where a model gave no loss."""
+        left = [] if self.columns is None else self.columns.left
+        names = ", ".join(self.label_names)
+        hints = [f"{name!r} was left out: {did_you_mean(name, self.label_names)}" for name in left]
+        near = " ".join(hint for hint in hints if not hint.endswith(": "))
+        return f"{type(self.model).__name__} gave no loss.", f"Its data needs the column {names}. {near}".strip()
+
+    def training_step(self, model: nn.Module, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """The loss of one batch, forward only: the loop weights it and goes back through it. For overriding."""
+        with self.accelerator.autocast():
+            loss: Tensor = self.compute_loss(model, self.placed(inputs), num_items_in_batch=num_items_in_batch)
+        return loss
 
     def create_optimizer(self) -> torch.optim.Optimizer:
         """The optimiser, made from the arguments unless one was given."""
@@ -183,7 +209,14 @@ class Trainer:
         """The collator, on the columns that the model reads."""
         if not self.args.remove_unused_columns:
             return self.data_collator
-        return Columns(self.data_collator, accepted_columns(self.model, self.label_names))
+        main_input = getattr(self.model, "main_input_name", "")
+        self.columns = Columns(self.data_collator, accepted_columns(self.model, self.label_names), main_input)
+        return self.columns
+
+    def label_check(self, name: str) -> LabelCheck | None:
+        """What finds labels that no class of the model has."""
+        classes = classes_of(self.model) if self.compute_loss_func is None else None
+        return None if classes is None else LabelCheck(classes, name)
 
     def get_train_dataloader(self) -> Any:
         """Batches of the training data, on the CPU; its sampler takes epoch and place."""
@@ -194,14 +227,15 @@ class Trainer:
         lengths = row_lengths(data, args.length_column_name) if args.group_by_length else None
         seed = args.seed if args.data_seed is None else args.data_seed
         sampler = EpochSampler(len(data), seed, size * self.accelerator.num_processes, lengths)
-        return loader(data, self.collate(), args, size, sampler)
+        return loader(data, self.collate(), args, size, sampler, self.label_check("train_dataset"))
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Batches of the data for evaluation, in its order."""
         data = self.eval_dataset if eval_dataset is None else as_dataset(eval_dataset, "eval_dataset")
         if data is None:
             raise InputError("There is nothing to evaluate on.", "Pass eval_dataset.")
-        return loader(data, self.collate(), self.args, self.args.per_device_eval_batch_size)
+        size = self.args.per_device_eval_batch_size
+        return loader(data, self.collate(), self.args, size, None, self.label_check("eval_dataset"))
 
     get_test_dataloader = get_eval_dataloader
 
@@ -216,72 +250,51 @@ class Trainer:
     # Evaluation ---------------------------------------------------------------------------------------------------
 
     def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: Sequence[str] | None = None, metric_key_prefix: str = "eval"
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: Sequence[str] | None = None,
+        metric_key_prefix: str = "eval",
+        **generation: Any,
     ) -> dict[str, float]:
         """Loss, metrics and speed on the evaluation data; of several sets under their names."""
         data = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(data, Mapping):
             found: dict[str, float] = {}
             for name, one in data.items():
-                found |= self.evaluate(one, ignore_keys, f"{metric_key_prefix}_{name}")
+                found |= self.evaluate(one, ignore_keys, f"{metric_key_prefix}_{name}", **generation)
             return found
-        output = self.evaluation_loop(self.get_eval_dataloader(data), ignore_keys, metric_key_prefix)
+        loss_only = True if self.compute_metrics is None else None
+        output = self.evaluation_loop(
+            self.get_eval_dataloader(data), "Evaluation", loss_only, ignore_keys, metric_key_prefix
+        )
         self.log(output.metrics)
         self.tell("on_evaluate", metrics=output.metrics)
         return output.metrics
 
     def predict(
-        self, test_dataset: Any, ignore_keys: Sequence[str] | None = None, metric_key_prefix: str = "test"
+        self,
+        test_dataset: Any,
+        ignore_keys: Sequence[str] | None = None,
+        metric_key_prefix: str = "test",
+        **generation: Any,
     ) -> PredictionOutput:
         """Predictions (mapped from disk), labels, and metrics where there are labels."""
-        output = self.evaluation_loop(self.get_test_dataloader(test_dataset), ignore_keys, metric_key_prefix)
+        output = self.evaluation_loop(
+            self.get_test_dataloader(test_dataset), "Prediction", None, ignore_keys, metric_key_prefix
+        )
         self.tell("on_predict", metrics=output.metrics)
         return PredictionOutput(output.predictions, output.label_ids, output.metrics)
 
     def evaluation_loop(
-        self, dataloader: Any, ignore_keys: Sequence[str] | None = None, metric_key_prefix: str = "eval"
+        self,
+        dataloader: Any,
+        description: str = "Evaluation",
+        prediction_loss_only: bool | None = None,
+        ignore_keys: Sequence[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """All batches through the model; predictions go to disk, so that memory stays flat."""
-        model = self.wrapped if self.wrapped is not None else self.model.to(self.accelerator.device)
-        training = model.training
-        model.eval()
-        batches = self.accelerator.prepare_data_loader(dataloader, device_placement=False)
-        wants = self.compute_metrics is not None or metric_key_prefix == "test"
-        predictions, labels = Spool(), Spool()
-        total, weight, samples = 0.0, 0, 0
-        began = time.perf_counter()
-        with torch.no_grad():
-            for batch in batches:
-                loss, logits, wanted = self.prediction_step(model, batch, not wants, ignore_keys)
-                rows = next((len(value) for value in batch.values() if isinstance(value, Tensor)), 0)
-                if loss is not None:
-                    # The loss of data that is divided otherwise would be the same: each row counts alike.
-                    parts = self.accelerator.gather_for_metrics(loss.detach().float().repeat(rows))
-                    total, weight = total + float(parts.sum()), weight + len(parts)
-                    samples += len(parts)
-                else:
-                    samples += rows * self.accelerator.num_processes
-                if logits is not None and self.preprocess_logits_for_metrics is not None:
-                    logits = self.preprocess_logits_for_metrics(logits, wanted)
-                for spool, value in ((predictions, logits), (labels, wanted)):
-                    if value is not None:
-                        spool.add(self.gathered(value))
-                self.tell("on_prediction_step")
-        model.train(training)
-        taken = time.perf_counter() - began
-        metrics: dict[str, float] = {} if not weight else {"loss": total / weight}
-        found, truth = predictions.result(), labels.result()
-        if self.compute_metrics is not None and found is not None and truth is not None:
-            metrics |= {key: plain(value) for key, value in self.compute_metrics(EvalPrediction(found, truth)).items()}
-        metrics |= {"runtime": taken, "samples_per_second": samples / taken, "steps_per_second": len(batches) / taken}
-        named = {f"{metric_key_prefix}_{key.removeprefix('eval_')}": value for key, value in metrics.items()}
-        return EvalLoopOutput(found, truth, named, samples)
-
-    def gathered(self, value: Any) -> Any:
-        """A batch's values from all processes, padded to one width; those of filled-up rows left out."""
-        if self.accelerator.num_processes > 1:
-            value = self.accelerator.pad_across_processes(value, dim=1, pad_index=-100)
-        return self.accelerator.gather_for_metrics(value)
+        return evaluation_loop(self, dataloader, bool(prediction_loss_only), ignore_keys, metric_key_prefix)
 
     def prediction_step(
         self, model: nn.Module, inputs: Mapping[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
@@ -294,37 +307,14 @@ class Trainer:
                 loss, outputs = self.compute_loss(model, batch, return_outputs=True)
             else:
                 loss, outputs = None, model(**batch)
-        if prediction_loss_only or self.args.prediction_loss_only:
+        if prediction_loss_only:
             return loss, None, None
-        skipped = {"loss", *(ignore_keys or ())}
-        parts = (
-            tuple(value for key, value in outputs.items() if key not in skipped and isinstance(value, Tensor))
-            if isinstance(outputs, Mapping)
-            else tuple(outputs[1:] if labels else outputs)
-        )
         wanted = labels[0] if len(labels) == 1 else tuple(labels) or None
-        return loss, parts[0] if len(parts) == 1 else parts, wanted
+        return loss, predictions_of(outputs, bool(labels), ignore_keys), wanted
 
-    # Saving and telling -------------------------------------------------------------------------------------------
+    # Telling ------------------------------------------------------------------------------------------------------
 
-    def save_model(self, output_dir: str | Path | None = None) -> None:
-        """The model and its tokenizer or processor, as an ordinary checkpoint folder."""
-        if self.accelerator.is_main_process:
-            folder = Path(output_dir or self.args.output_dir)
-            self.accelerator.unwrap_model(self.model).save_pretrained(folder)
-            if hasattr(self.processing_class, "save_pretrained"):
-                self.processing_class.save_pretrained(folder)
-        self.accelerator.wait_for_everyone()
-
-    def save_state(self) -> None:
-        """`trainer_state.json` into the run's folder."""
-        from samovar.hub.atomic import write_file
-
-        if self.accelerator.is_main_process:
-            Path(self.args.output_dir).mkdir(parents=True, exist_ok=True)
-            write_file(Path(self.args.output_dir) / STATE_FILE, self.state.to_json())
-
-    def log(self, logs: dict[str, Any]) -> None:
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
         """Add to the history, and tell the callbacks."""
         logs = {**logs, "epoch": round(self.state.epoch, 4)}
         self.state.log_history.append({**logs, "step": self.state.global_step})
@@ -342,6 +332,13 @@ class Trainer:
             if not (isinstance(one, callback) if isinstance(callback, type) else one is callback)
         ]
 
+    def pop_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> TrainerCallback | None:
+        """Take this one, or the first of this class, out and hand it over."""
+        found = [one for one in self.callbacks if one is callback or type(one) is callback]
+        if found:
+            self.callbacks.remove(found[0])
+        return found[0] if found else None
+
     def tell(self, event: str, **more: Any) -> None:
         """Call an event of all callbacks."""
         context = {
@@ -352,10 +349,6 @@ class Trainer:
             changed = getattr(callback, event)(self.args, self.state, self.control, **context)
             if isinstance(changed, TrainerControl):
                 self.control = changed
-
-    def is_world_process_zero(self) -> bool:
-        """Whether this is the first of all processes."""
-        return bool(self.accelerator.is_main_process)
 
     def best_metric_of(self, metrics: Mapping[str, float]) -> float:
         """The value that ranks models. Raises `InputError` with those that there are."""
@@ -372,30 +365,7 @@ class Trainer:
 
 def default_labels(model: Any) -> list[str]:
     """The label columns of a model: those parameters of its forward pass that are labels."""
-    import inspect
-
     names = list(inspect.signature(getattr(model, "module", model).forward).parameters)
     if "start_positions" in names and "end_positions" in names:
         return ["start_positions", "end_positions"]
     return [name for name in names if "label" in name] or ["labels"]
-
-
-def plain(value: Any) -> Any:
-    """A NumPy scalar as a Python number."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
-
-
-def checked_loss(value: float, step: int, epoch: float, names: str) -> float:
-    """The loss, if it is finite. Raises `NumericError`."""
-    if not math.isfinite(value):
-        raise NumericError(
-            f"The loss of step {step} (epoch {epoch:.2f}) is {value}.",
-            f"{names} Try a smaller learning_rate, bf16 in place of fp16, or look at that batch.",
-        )
-    return value
-
-
-def portions(batches: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """Batches in groups that are accumulated."""
-    while group := list(islice(batches, size)):
-        yield group
