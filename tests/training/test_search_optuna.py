@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,6 +192,21 @@ def test_the_model_can_be_searched(tmp_path: Path) -> None:
     assert best.hyperparameters["layers"] in layers
 
 
+def test_precision_can_be_searched(tmp_path: Path) -> None:
+    first = trainer(tmp_path)
+    grid = optuna.samplers.GridSampler({"bf16": [False, True]}, seed=0)
+    hyperparameter_search(
+        first, lambda trial: {"bf16": trial.suggest_categorical("bf16", [False, True])}, n_trials=2, sampler=grid
+    )
+    found = {one["bf16"]: one for one in table(tmp_path)}
+    assert {one["state"] for one in found.values()} == {"complete"}
+    assert float(found["True"]["objective"]) == pytest.approx(float(found["False"]["objective"]), abs=1e-2)
+    assert found["True"]["objective"] != found["False"]["objective"]
+    assert first.accelerator.mixed_precision == "no"
+    first.train()
+    assert first.evaluate()["eval_loss"] == float(found["False"]["objective"])
+
+
 def test_hp_name_names_folders_and_never_two_alike(tmp_path: Path) -> None:
     SEEN.clear()
     hyperparameter_search(
@@ -269,6 +285,17 @@ def test_a_callback_of_the_study_can_stop_it(tmp_path: Path) -> None:
     )
     assert len(best.run_summary.trials) == 1
     assert not (tmp_path / "study.db").exists()
+
+
+def test_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "hyperparameter_search.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)
+    monkeypatch.chdir(tmp_path)
+    values: dict[str, Any] = {}
+    exec(compile(block, str(page), "exec"), values)
+    found = table(tmp_path / "out")
+    assert len(found) == 6
+    assert values["best"].objective == min(float(one["objective"]) for one in found if one["objective"])
 
 
 # Processes ------------------------------------------------------------------------------------------------------------

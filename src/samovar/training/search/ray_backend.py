@@ -22,9 +22,9 @@ def search(recipe: Recipe, n_trials: int, options: dict[str, Any]) -> tuple[list
     `search_alg`, `max_concurrent_trials`, `time_budget_s`, `stop` or `verbose`.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Read when the cluster starts: nothing is sent out.
-    tune = require("ray.tune", "A search with Ray Tune")
-    import ray
+    ray = require("ray", "A search with Ray Tune")
     import torch
+    from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
     direction = one_direction(recipe.directions, "ray")
@@ -65,7 +65,7 @@ def search(recipe: Recipe, n_trials: int, options: dict[str, Any]) -> tuple[list
                 }
             ),
         ).fit()
-        return [record(place, one, recipe) for place, one in enumerate(grid)], grid, {}
+        return [record(place, grid[place]) for place in range(len(grid))], grid, {}
     finally:
         if mine:
             ray.shutdown()
@@ -89,7 +89,7 @@ def run_trial(config: dict[str, Any], recipe: Recipe) -> None:
         tune.report({"objective": found[0], "run_id": run_id, "folder": folder.name})
 
 
-def record(place: int, result: Any, recipe: Recipe) -> TrialRecord:
+def record(place: int, result: Any) -> TrialRecord:
     """What became of a trial."""
     metrics = result.metrics or {}
     objective = metrics.get("objective")

@@ -46,7 +46,9 @@ def default_hp_space_optuna(trial: Any) -> dict[str, Any]:
 
 def default_hp_space_ray(trial: Any = None) -> dict[str, Any]:
     """The same ranges for Ray Tune. Raises `MissingExtraError`."""
-    tune = require("ray.tune", "A search with Ray Tune")
+    require("ray", "A search with Ray Tune")
+    from ray import tune
+
     return {
         "learning_rate": tune.loguniform(1e-6, 1e-4),
         "num_train_epochs": tune.choice(list(range(1, 6))),

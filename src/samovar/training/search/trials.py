@@ -8,8 +8,8 @@ import functools
 import gc
 import inspect
 import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,6 +186,19 @@ class Recipe:
             if report is not None and not any(map(math.isnan, found)):
                 report(found, number, last)
 
+        with precision_of_its_own():
+            return self.measured(values, folder, trial, told, more_callbacks)
+
+    def measured(
+        self,
+        values: Mapping[str, Any],
+        folder: Path,
+        trial: Any,
+        told: Callable[[dict[str, float], int, bool], None],
+        more_callbacks: tuple[TrainerCallback, ...],
+    ) -> list[float]:
+        """Train, and the objectives of the last evaluation; nothing of the trainer stays."""
+        compute, count = self.compute_objective, len(self.directions)
         sets = list(self.parts["eval_dataset"]) if isinstance(self.parts["eval_dataset"], Mapping) else []
         watch = Watch(sets, told)
         trainer = self.trainer(values, folder, trial, watch)
@@ -208,6 +221,25 @@ class Recipe:
                 torch.cuda.empty_cache()
 
 
+@contextmanager
+def precision_of_its_own() -> Iterator[None]:
+    """Let a trial choose its precision, and leave the first trainer with its own.
+
+    `accelerate` keeps one state for all accelerators of a process, and refuses one that differs.
+    """
+    from accelerate.state import AcceleratorState, GradientState  # type: ignore[import-untyped]
+
+    kept = [(kind._shared_state, dict(kind._shared_state)) for kind in (AcceleratorState, GradientState)]
+    for state, _ in kept:
+        state.clear()
+    try:
+        yield
+    finally:
+        for state, before in kept:
+            state.clear()
+            state.update(before)
+
+
 def copied(callback: TrainerCallback) -> TrainerCallback:
     """A callback with memory of its own; itself where it holds what cannot be copied, such as an open file."""
     try:
@@ -220,11 +252,6 @@ def why(error: BaseException) -> str:
     """An error in one line."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}".rstrip(": ")
-
-
-def started() -> float:
-    """The clock that trials are timed with, in seconds."""
-    return time.perf_counter()
 
 
 def best_of(records: list[TrialRecord], directions: list[str], summary: Any) -> BestRun | list[BestRun]:
