@@ -267,6 +267,26 @@ def test_a_finished_search_is_not_repeated_and_a_longer_one_goes_on(tmp_path: Pa
     assert whole.run_id in ("0", "1", "2")
 
 
+class Stops(TrainerCallback):
+    """Ctrl-C in the second trial."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **k: Any) -> None:
+        if args.output_dir.endswith("run-1"):
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_search_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        hyperparameter_search(trainer(tmp_path, parts={"callbacks": [Stops]}), rates, n_trials=3)
+    hyperparameter_search(trainer(tmp_path), rates, n_trials=3)
+    found = table(tmp_path)
+    assert [one["state"] for one in found] == ["complete", "failed", "complete", "complete"]
+    assert found[1]["error"] == "interrupted"
+    assert found[2]["learning_rate"] == found[1]["learning_rate"]
+    hyperparameter_search(trainer(tmp_path), rates, n_trials=4)
+    assert len(table(tmp_path)) == 5, "What was taken over once is not taken over again."
+
+
 def test_another_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     hyperparameter_search(trainer(tmp_path), rates, n_trials=1)
     with pytest.raises(InputError, match="has the direction minimize, this search maximize"):
@@ -319,15 +339,15 @@ hyperparameter_search(trainer(Path({folder!r}), parts={{"callbacks": [Hang()]}})
 """
 
 
-def killed_in_the_third_trial(folder: Path, jobs: int) -> float:
-    """Run a search in a program of its own and kill it while trial 2 runs; that trial's rate."""
+def stopped_in_the_third_trial(folder: Path, jobs: int, how: int = signal.SIGKILL) -> float:
+    """Run a search in a program of its own and stop it while trial 2 runs; that trial's rate."""
     mark = folder.parent / "mark"
     code = SLOW_SEARCH.format(tests=str(Path(__file__).parent), mark=str(mark), folder=str(folder), jobs=jobs)
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     while not (mark.exists() and mark.read_text()):
         assert process.poll() is None, "The search ended before its third trial."
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, how)
     process.wait()
     return float(mark.read_text())
 
@@ -335,16 +355,27 @@ def killed_in_the_third_trial(folder: Path, jobs: int) -> float:
 @pytest.mark.slow
 def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    rate = killed_in_the_third_trial(folder, jobs=1)
+    rate = stopped_in_the_third_trial(folder, jobs=1)
     best = hyperparameter_search(trainer(folder), rates, n_trials=4)
     found = table(folder)
     assert [one["state"] for one in found] == ["complete", "complete", "failed", "complete", "complete"]
     assert found[2]["error"] == "interrupted"
     assert float(found[3]["learning_rate"]) == rate, "The interrupted values are tried again."
     assert best.objective == min(float(one["objective"]) for one in found if one["objective"])
-    # The finished trials are the first program's: alone they give the same numbers.
-    hyperparameter_search(trainer(tmp_path / "alone"), rates, n_trials=2)
-    assert [one["objective"] for one in table(tmp_path / "alone")] == [one["objective"] for one in found[:2]]
+    hyperparameter_search(trainer(tmp_path / "whole"), rates, n_trials=4)
+    whole = [(one["learning_rate"], one["objective"]) for one in table(tmp_path / "whole")]
+    assert whole == [(one["learning_rate"], one["objective"]) for one in found if one["objective"]]
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_all_processes_and_costs_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    rate = stopped_in_the_third_trial(folder, jobs=2, how=signal.SIGINT)
+    hyperparameter_search(trainer(folder), rates, n_trials=4)
+    found = table(folder)
+    assert sum(one["state"] == "complete" for one in found) == 4
+    assert found[2]["error"] == "interrupted"
+    assert rate in [float(one["learning_rate"]) for one in found if one["state"] == "complete"]
 
 
 @pytest.mark.slow
@@ -381,7 +412,7 @@ def test_a_process_that_dies_fails_its_trial_only(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_workers_end_with_their_search(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    killed_in_the_third_trial(folder, jobs=2)
+    stopped_in_the_third_trial(folder, jobs=2)
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{folder / 'study.db'}")
     workers = {trial.user_attrs.get("process") for trial in study.trials} - {None}
     assert len(workers) == 2

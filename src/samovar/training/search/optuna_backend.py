@@ -47,14 +47,16 @@ class Job:
             study_name=self.study_name, storage=opened(self.storage), sampler=self.sampler, pruner=self.pruner
         )
 
-    def seeded(self, study: Any, number: int) -> None:
-        """A default sampler for trial `number`: drawn alike whether the search was stopped before it, or runs in
-        several processes. A sampler that the caller gave is left as it is."""
+    def seeded(self, study: Any, place: int) -> None:
+        """A default sampler for the trial at a place of the search, so that a stop before it changes nothing.
+
+        A sampler that the caller gave is left as it is.
+        """
         import numpy as np
         import optuna
 
         if self.sampler is None:
-            seed = int(np.random.SeedSequence([self.recipe.args.seed, number]).generate_state(1)[0])
+            seed = int(np.random.SeedSequence([self.recipe.args.seed, place]).generate_state(1)[0])
             study.sampler = optuna.samplers.TPESampler(seed=seed)
 
     def objective(self, trial: Any) -> Any:
@@ -124,21 +126,22 @@ def search(recipe: Recipe, n_trials: int, options: dict[str, Any]) -> tuple[list
     )
     if kept:
         take_over(study)
-    number, left = len(study.trials), n_trials - len(counted(study))
-    if left < n_trials:
-        logger.info("%d of %d trials are there already, %d are left.", n_trials - left, n_trials, max(left, 0))
+    over = len(counted(study))
+    left = n_trials - over
+    if over:
+        logger.info("%d of %d trials are there already, %d are left.", over, n_trials, max(left, 0))
     if left > 0 and jobs > 1:
         from samovar.training.search.workers import run_in_processes
 
-        run_in_processes(job, study, min(jobs, left), left, number, options.get("timeout"))
+        run_in_processes(job, study, min(jobs, left), left, over, options.get("timeout"))
     elif left > 0:
-        job.seeded(study, number)
+        job.seeded(study, over)
         study.optimize(
             job.objective,
             n_trials=left,
             timeout=options.get("timeout"),
             catch=(Exception,),
-            callbacks=[lambda study, trial: job.seeded(study, trial.number + 1), *job.callbacks],
+            callbacks=[lambda study, trial: job.seeded(study, len(counted(study))), *job.callbacks],
             gc_after_trial=job.gc_after_trial,
             show_progress_bar=bool(options.get("show_progress_bar", False)),
         )
@@ -199,17 +202,22 @@ def check_study(study: Any, recipe: Recipe, rehearsed: Any, where: str) -> None:
 
 
 def take_over(study: Any) -> None:
-    """Mark trials that a killed search left running as failed, and queue their values again.
+    """Mark trials that a killed search left running as failed, and queue all interrupted ones again.
 
     The file in a run's folder belongs to one search at a time; trials in a storage that the caller gave may run on
     another machine, and are left alone.
     """
     import optuna
 
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        interrupted = study.user_attrs.get("interrupted", [])
-        study.set_user_attr("interrupted", [*interrupted, trial.number])
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    known = study.user_attrs.get("interrupted", [])
+    running = optuna.trial.TrialState.RUNNING
+    for trial in study.trials:
+        if trial.number in known or not (trial.state is running or trial.user_attrs.get("interrupted")):
+            continue
+        known = [*known, trial.number]
+        study.set_user_attr("interrupted", known)
+        if trial.state is running:
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         if trial.params:
             study.enqueue_trial(trial.params)
         logger.warning("Trial %d was interrupted; its values are tried again.", trial.number)

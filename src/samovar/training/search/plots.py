@@ -57,6 +57,7 @@ def history(records: list[TrialRecord], directions: list[str]) -> Any:
             if gone:
                 axis.plot(gone, [0.03] * len(gone), mark, color=GREY, label=state, transform=axis.get_xaxis_transform())
         axis.set_xlabel("trial")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_ylabel(f"objective ({direction})" if len(directions) == 1 else f"objective {place + 1} ({direction})")
         axis.legend()
     return figure

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +35,7 @@ class Turns:
         self.left, self.numbers = left, count(first)
         self.end = None if timeout is None else time.monotonic() + timeout
         self.lock = threading.Lock()
+        self.interrupted = False
 
     def take(self) -> int | None:
         """The next, None at the end."""
@@ -64,6 +66,8 @@ def run_in_processes(job: Job, study: Any, jobs: int, left: int, first: int, tim
             answer = ask(process, number)
             if answer == b"stop\n":
                 turns.stop()
+            elif turns.interrupted:
+                break  # The trial was killed from here: it stays open, for the next search to take over.
             elif answer != b"done\n":
                 fail_trials_of(study, process.pid, process.wait())
         if process is not None and process.stdin is not None:
@@ -77,6 +81,7 @@ def run_in_processes(job: Job, study: Any, jobs: int, left: int, first: int, tim
             try:
                 list(threads.map(serve, range(jobs)))
             except BaseException:
+                turns.interrupted = True
                 turns.stop()
                 for process in alive:
                     process.kill()
@@ -155,6 +160,7 @@ def work(job: Job, turns: queue.Queue[bytes], out: IO[bytes]) -> None:
 
 def main() -> None:
     """A worker: the job comes first, then numbers; without a parent it ends at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the parent decides.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What a trial prints must not be read as an answer.
     source = sys.stdin.buffer
