@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,15 @@ def trainer(
     given = {"num_train_epochs": 1, "save_strategy": "no", "disable_tqdm": True, "use_cpu": True, **args}
     chosen = {"model_init": model_init, "train_dataset": rows(), "eval_dataset": rows(16, 1), **(parts or {})}
     return kind(args=TrainingArguments(str(folder), **given), **chosen)
+
+
+def rates(trial: Any) -> dict[str, Any]:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
+        "per_device_train_batch_size": trial.suggest_categorical("per_device_train_batch_size", [8, 16]),
+    }
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "search" / "trials.csv").open() as file:
+        return list(csv.DictReader(file))

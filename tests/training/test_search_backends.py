@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from search_setup import model_init, trainer
+from search_setup import model_init, table, trainer
 
 from samovar.errors import InputError, MissingExtraError
 from samovar.training.search import hyperparameter_search
@@ -17,11 +16,6 @@ from samovar.training.search.optuna_backend import Job
 
 def fixed(trial: Any) -> dict[str, Any]:
     return {"learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-2)}
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "search" / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(

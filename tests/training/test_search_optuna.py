@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+import gc
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +14,23 @@ import optuna
 import pytest
 import torch
 from PIL import Image
-from search_setup import accuracy, model_init, rows, trainer
+from search_setup import accuracy, model_init, rates, rows, table, trainer
 
 from samovar.architectures.bert import BertForSequenceClassification
 from samovar.errors import InputError
 from samovar.training.callbacks import TrainerCallback
 from samovar.training.search import BestRun, SearchError, hyperparameter_search
 from samovar.training.trainer import Trainer
+
+
+@pytest.fixture(autouse=True)
+def quick_collections() -> Iterator[None]:
+    """Each trial ends with a garbage collection, which need not look through all that is imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
 
 SEEN: list[tuple[float, float, str, int]] = []
 
@@ -34,22 +41,6 @@ class Seen(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **k: Any) -> None:
         if state.global_step == 0:
             SEEN.append((args.learning_rate, optimizer.param_groups[0]["lr"], args.output_dir, id(self)))
-
-
-def rates(trial: Any) -> dict[str, Any]:
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
-        "per_device_train_batch_size": trial.suggest_categorical("per_device_train_batch_size", [8, 16]),
-    }
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / "search" / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def loss(metrics: dict[str, float]) -> float:
-    return metrics["eval_loss"]
 
 
 def test_the_best_is_the_best_and_values_apply(tmp_path: Path) -> None:
@@ -115,6 +106,7 @@ def test_several_objectives_give_the_front(tmp_path: Path) -> None:
         rates,
         lambda metrics: (metrics["eval_loss"], metrics["eval_loss"]),
         n_trials=3,
+        storage=None,
         direction=["minimize", "maximize"],
     )
     assert len(front) == 3, "What is good for one objective is bad for the other: nothing is beaten."
@@ -140,6 +132,7 @@ def test_bad_trials_are_pruned(tmp_path: Path) -> None:
         trainer(tmp_path, num_train_epochs=4, eval_strategy="epoch", parts={"callbacks": [Steps()]}),
         space,
         n_trials=2,
+        storage=None,
         pruner=optuna.pruners.ThresholdPruner(upper=0.9),
         **study,
     )
@@ -150,13 +143,38 @@ def test_bad_trials_are_pruned(tmp_path: Path) -> None:
     assert best.hyperparameters == {"learning_rate": 0.01}
 
 
+def test_one_model_at_a_time(tmp_path: Path) -> None:
+    models: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    class Counts(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **k: Any) -> None:
+            models.append(weakref.ref(model))
+            alive.append(sum(one() is not None for one in models))
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self
+
+    hyperparameter_search(
+        trainer(tmp_path, num_train_epochs=2, eval_strategy="epoch", parts={"callbacks": [Counts()]}),
+        rates,
+        lambda metrics: metrics["eval_loss"] if len(models) > 2 else 9.0,
+        n_trials=4,
+        pruner=optuna.pruners.ThresholdPruner(upper=5.0),
+        storage=None,
+    )
+    assert [one["state"] for one in table(tmp_path)] == ["pruned", "pruned", "complete", "complete"]
+    assert alive == [1] * 4
+    assert not any(one() is not None for one in models)
+
+
 def test_a_trial_that_fails_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def objective(metrics: dict[str, float]) -> float:
         objective.calls += 1  # type: ignore[attr-defined]
         return float("nan") if objective.calls == 1 else metrics["eval_loss"]  # type: ignore[attr-defined]
 
     objective.calls = 0  # type: ignore[attr-defined]
-    best = hyperparameter_search(trainer(tmp_path), rates, objective, n_trials=3)
+    best = hyperparameter_search(trainer(tmp_path), rates, objective, n_trials=3, storage=None)
     found = table(tmp_path)
     assert [one["state"] for one in found] == ["failed", "complete", "complete"]
     assert "NumericError: The objective is [nan]" in found[0]["error"]
@@ -170,7 +188,7 @@ def test_all_trials_failed(tmp_path: Path) -> None:
     first = trainer(tmp_path)
     first.model_init = broken
     with pytest.raises(SearchError, match=r"2 failed(.|\n)*RuntimeError: out of memory"):
-        hyperparameter_search(first, rates, n_trials=2)
+        hyperparameter_search(first, rates, n_trials=2, storage=None)
     assert [one["state"] for one in table(tmp_path)] == ["failed", "failed"]
 
 
@@ -187,7 +205,7 @@ def test_the_model_can_be_searched(tmp_path: Path) -> None:
         return {"layers": trial.suggest_int("layers", 1, 3)}
 
     first = trainer(tmp_path, parts={"model_init": sized})
-    best = hyperparameter_search(first, space, n_trials=3)
+    best = hyperparameter_search(first, space, n_trials=3, storage=None)
     assert {int(one["layers"]) for one in table(tmp_path)} == set(layers)
     assert best.hyperparameters["layers"] in layers
 
@@ -196,7 +214,11 @@ def test_precision_can_be_searched(tmp_path: Path) -> None:
     first = trainer(tmp_path)
     grid = optuna.samplers.GridSampler({"bf16": [False, True]}, seed=0)
     hyperparameter_search(
-        first, lambda trial: {"bf16": trial.suggest_categorical("bf16", [False, True])}, n_trials=2, sampler=grid
+        first,
+        lambda trial: {"bf16": trial.suggest_categorical("bf16", [False, True])},
+        n_trials=2,
+        storage=None,
+        sampler=grid,
     )
     found = {one["bf16"]: one for one in table(tmp_path)}
     assert {one["state"] for one in found.values()} == {"complete"}
@@ -210,12 +232,16 @@ def test_precision_can_be_searched(tmp_path: Path) -> None:
 def test_hp_name_names_folders_and_never_two_alike(tmp_path: Path) -> None:
     SEEN.clear()
     hyperparameter_search(
-        trainer(tmp_path, save_strategy="epoch", parts={"callbacks": [Seen]}), rates, n_trials=2, hp_name=lambda t: "a"
+        trainer(tmp_path, save_strategy="epoch", parts={"callbacks": [Seen]}),
+        rates,
+        n_trials=2,
+        storage=None,
+        hp_name=lambda t: "a",
     )
     assert [Path(folder).name for *_, folder, _ in SEEN] == ["a", "a-1"]
     assert list((tmp_path / "a").glob("checkpoint-*"))
     with pytest.raises(SearchError, match="no folder's name"):
-        hyperparameter_search(trainer(tmp_path / "b"), rates, n_trials=1, hp_name=lambda trial: "../up")
+        hyperparameter_search(trainer(tmp_path / "b"), rates, n_trials=1, storage=None, hp_name=lambda trial: "../up")
 
 
 class Weighted(Trainer):
@@ -231,9 +257,14 @@ class Weighted(Trainer):
 
 
 def test_a_subclass_keeps_what_it_adds(tmp_path: Path) -> None:
-    plain = hyperparameter_search(trainer(tmp_path / "a", learning_rate=0.0), lambda trial: {}, n_trials=1)
+    plain = hyperparameter_search(
+        trainer(tmp_path / "a", learning_rate=0.0), lambda trial: {}, n_trials=1, storage=None
+    )
     heavy = hyperparameter_search(
-        trainer(tmp_path / "b", kind=Weighted, learning_rate=0.0, parts={"weight": 3.0}), lambda trial: {}, n_trials=1
+        trainer(tmp_path / "b", kind=Weighted, learning_rate=0.0, parts={"weight": 3.0}),
+        lambda trial: {},
+        n_trials=1,
+        storage=None,
     )
     assert heavy.objective == pytest.approx(3 * plain.objective)
 
@@ -247,7 +278,11 @@ def test_several_evaluation_sets_are_reported_together(tmp_path: Path) -> None:
 
     sets = {"eval_dataset": {"a": rows(8, 1), "b": rows(8, 2)}}
     best = hyperparameter_search(
-        trainer(tmp_path, num_train_epochs=2, eval_strategy="epoch", parts=sets), rates, objective, n_trials=1
+        trainer(tmp_path, num_train_epochs=2, eval_strategy="epoch", parts=sets),
+        rates,
+        objective,
+        n_trials=1,
+        storage=None,
     )
     assert all({"eval_a_loss", "eval_b_loss"} <= one for one in seen)
     assert list(best.run_summary.trials[0].intermediate_values) == [1, 2]
@@ -316,108 +351,3 @@ def test_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = table(tmp_path / "out")
     assert len(found) == 6
     assert values["best"].objective == min(float(one["objective"]) for one in found if one["objective"])
-
-
-# Processes ------------------------------------------------------------------------------------------------------------
-
-SLOW_SEARCH = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from search_setup import trainer
-from samovar.training.callbacks import TrainerCallback
-from samovar.training.search import hyperparameter_search
-from test_search_optuna import rates
-
-class Hang(TrainerCallback):
-    def on_train_begin(self, args, state, control, **k):
-        if args.output_dir.endswith("run-2"):
-            Path({mark!r}).write_text(str(args.learning_rate))
-            time.sleep(600)
-
-hyperparameter_search(trainer(Path({folder!r}), parts={{"callbacks": [Hang()]}}), rates, n_trials=4, n_jobs={jobs})
-"""
-
-
-def stopped_in_the_third_trial(folder: Path, jobs: int, how: int = signal.SIGKILL) -> float:
-    """Run a search in a program of its own and stop it while trial 2 runs; that trial's rate."""
-    mark = folder.parent / "mark"
-    code = SLOW_SEARCH.format(tests=str(Path(__file__).parent), mark=str(mark), folder=str(folder), jobs=jobs)
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    while not (mark.exists() and mark.read_text()):
-        assert process.poll() is None, "The search ended before its third trial."
-        time.sleep(0.05)
-    os.kill(process.pid, how)
-    process.wait()
-    return float(mark.read_text())
-
-
-@pytest.mark.slow
-def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    rate = stopped_in_the_third_trial(folder, jobs=1)
-    best = hyperparameter_search(trainer(folder), rates, n_trials=4)
-    found = table(folder)
-    assert [one["state"] for one in found] == ["complete", "complete", "failed", "complete", "complete"]
-    assert found[2]["error"] == "interrupted"
-    assert float(found[3]["learning_rate"]) == rate, "The interrupted values are tried again."
-    assert best.objective == min(float(one["objective"]) for one in found if one["objective"])
-    hyperparameter_search(trainer(tmp_path / "whole"), rates, n_trials=4)
-    whole = [(one["learning_rate"], one["objective"]) for one in table(tmp_path / "whole")]
-    assert whole == [(one["learning_rate"], one["objective"]) for one in found if one["objective"]]
-
-
-@pytest.mark.slow
-def test_ctrl_c_stops_all_processes_and_costs_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    rate = stopped_in_the_third_trial(folder, jobs=2, how=signal.SIGINT)
-    hyperparameter_search(trainer(folder), rates, n_trials=4)
-    found = table(folder)
-    assert sum(one["state"] == "complete" for one in found) == 4
-    assert found[2]["error"] == "interrupted"
-    assert rate in [float(one["learning_rate"]) for one in found if one["state"] == "complete"]
-
-
-@pytest.mark.slow
-def test_trials_side_by_side_give_what_they_give_alone(tmp_path: Path) -> None:
-    alone = hyperparameter_search(trainer(tmp_path / "one"), rates, n_trials=4)
-    both = hyperparameter_search(trainer(tmp_path / "two"), rates, n_trials=4, n_jobs=2)
-    one, two = table(tmp_path / "one"), table(tmp_path / "two")
-    values = [sorted((row["learning_rate"], float(row["objective"])) for row in rows) for rows in (one, two)]
-    assert [rate for rate, _ in values[0]] == [rate for rate, _ in values[1]]
-    assert [value for _, value in values[0]] == pytest.approx([value for _, value in values[1]], abs=1e-6)
-    assert both.objective == pytest.approx(alone.objective, abs=1e-6)
-    processes = {trial.user_attrs["process"] for trial in both.run_summary.trials}
-    assert len(processes) == 2
-    assert os.getpid() not in processes
-
-
-class Dies(TrainerCallback):
-    """Ends its process in the second trial, as running out of memory does."""
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **k: Any) -> None:
-        if args.output_dir.endswith("run-1"):
-            os._exit(9)
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_fails_its_trial_only(tmp_path: Path) -> None:
-    first = trainer(tmp_path, parts={"callbacks": [Dies()]})
-    best = hyperparameter_search(first, rates, n_trials=4, n_jobs=2)
-    states = [one["state"] for one in table(tmp_path)]
-    assert states == ["complete", "failed", "complete", "complete"]
-    assert best.run_id != "1"
-
-
-@pytest.mark.slow
-def test_workers_end_with_their_search(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    stopped_in_the_third_trial(folder, jobs=2)
-    study = optuna.load_study(study_name="search", storage=f"sqlite:///{folder / 'study.db'}")
-    workers = {trial.user_attrs.get("process") for trial in study.trials} - {None}
-    assert len(workers) == 2
-    end = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}/cmdline").exists() and b"search.workers" in Path(f"/proc/{pid}/cmdline").read_bytes()
-              for pid in workers):  # fmt: skip
-        assert time.monotonic() < end, "A worker outlives its search."
-        time.sleep(0.1)

@@ -14,7 +14,7 @@ from samovar.training.search.spaces import (
     default_hp_space_ray,
     default_hp_space_wandb,
 )
-from samovar.training.search.trials import BestRun, Recipe
+from samovar.training.search.trials import BestRun, Recipe, collect
 
 if TYPE_CHECKING:
     from samovar.training.trainer import Trainer
@@ -81,6 +81,7 @@ def hyperparameter_search(
 
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
     records, summary, importances = search(recipe, n_trials, kwargs)
+    collect()
     return write(recipe.output_dir / "search", records, directions, summary, importances)
 
 

@@ -186,6 +186,7 @@ class Recipe:
             if report is not None and not any(map(math.isnan, found)):
                 report(found, number, last)
 
+        collect()
         with precision_of_its_own():
             return self.measured(values, folder, trial, told, more_callbacks)
 
@@ -197,7 +198,7 @@ class Recipe:
         told: Callable[[dict[str, float], int, bool], None],
         more_callbacks: tuple[TrainerCallback, ...],
     ) -> list[float]:
-        """Train, and the objectives of the last evaluation; nothing of the trainer stays."""
+        """Train, and the objectives of the last evaluation."""
         compute, count = self.compute_objective, len(self.directions)
         sets = list(self.parts["eval_dataset"]) if isinstance(self.parts["eval_dataset"], Mapping) else []
         watch = Watch(sets, told)
@@ -205,20 +206,14 @@ class Recipe:
         for callback in more_callbacks:
             trainer.add_callback(callback)
         try:
-            try:
-                trainer.train()
-            except Exception:
-                trainer.tell("on_train_end")  # So that bars and writers of a trial that ends early are closed.
-                raise
-            watch.report = None
-            if watch.step != trainer.state.global_step or not watch.whole() or trainer.args.load_best_model_at_end:
-                watch.metrics = dict(trainer.evaluate())
-            return finite(objectives(compute, watch.metrics, count), watch.metrics)
-        finally:
-            del trainer
-            gc.collect()  # A trainer is full of cycles: its model would stay until some later collection.
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            trainer.train()
+        except Exception:
+            trainer.tell("on_train_end")  # So that bars and writers of a trial that ends early are closed.
+            raise
+        watch.report = None
+        if watch.step != trainer.state.global_step or not watch.whole() or trainer.args.load_best_model_at_end:
+            watch.metrics = dict(trainer.evaluate())
+        return finite(objectives(compute, watch.metrics, count), watch.metrics)
 
 
 @contextmanager
@@ -238,6 +233,13 @@ def precision_of_its_own() -> Iterator[None]:
         for state, before in kept:
             state.clear()
             state.update(before)
+
+
+def collect() -> None:
+    """Free the models of trials that are over: trainers are full of cycles, and so is the error that ended one."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def copied(callback: TrainerCallback) -> TrainerCallback:
