@@ -145,6 +145,16 @@ from .text.families import RobertaTokenizerFast as RobertaTokenizerFast
 from .text.families import XLMRobertaTokenizer as XLMRobertaTokenizer
 from .text.families import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from .text.tokenizer import Tokenizer as Tokenizer
+from .training.arguments import Seq2SeqTrainingArguments as Seq2SeqTrainingArguments
+from .training.arguments import TrainingArguments as TrainingArguments
+from .training.callbacks import DefaultFlowCallback as DefaultFlowCallback
+from .training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback
+from .training.callbacks import PrinterCallback as PrinterCallback
+from .training.callbacks import ProgressCallback as ProgressCallback
+from .training.callbacks import TrainerCallback as TrainerCallback
+from .training.callbacks import TrainerControl as TrainerControl
+from .training.callbacks import TrainerState as TrainerState
+from .training.checkpoints import get_last_checkpoint as get_last_checkpoint
 from .training.collators import DataCollatorForLanguageModeling as DataCollatorForLanguageModeling
 from .training.collators import DataCollatorForMultipleChoice as DataCollatorForMultipleChoice
 from .training.collators import DataCollatorForSeq2Seq as DataCollatorForSeq2Seq
@@ -152,6 +162,7 @@ from .training.collators import DataCollatorForTokenClassification as DataCollat
 from .training.collators import DataCollatorWithPadding as DataCollatorWithPadding
 from .training.collators import DefaultDataCollator as DefaultDataCollator
 from .training.collators import default_data_collator as default_data_collator
+from .training.evaluation import EvalPrediction as EvalPrediction
 from .training.schedules import SchedulerType as SchedulerType
 from .training.schedules import get_constant_schedule as get_constant_schedule
 from .training.schedules import get_constant_schedule_with_warmup as get_constant_schedule_with_warmup
@@ -160,6 +171,8 @@ from .training.schedules import (
 )
 from .training.schedules import get_linear_schedule_with_warmup as get_linear_schedule_with_warmup
 from .training.schedules import get_scheduler as get_scheduler
+from .training.sequences import Seq2SeqTrainer as Seq2SeqTrainer
+from .training.trainer import Trainer as Trainer
 from .vision.families import BitImageProcessor as BitImageProcessor
 from .vision.families import ConvNextImageProcessor as ConvNextImageProcessor
 from .vision.families import DeiTImageProcessor as DeiTImageProcessor

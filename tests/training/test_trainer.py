@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import learner
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 import torch
 import transformers
 from torch.utils.data import IterableDataset
@@ -50,11 +50,11 @@ def reference(mine: Any, folder: Path, data: Any, **options: Any) -> transformer
         "save_strategy": "no", "use_cpu": True, "disable_tqdm": True, "report_to": "none",
     }  # fmt: skip
     args = transformers.TrainingArguments(str(folder / "reference"), **(values | options))
-    trainer = InOrder(model, args, train_dataset=data, data_collator=tiny.pad)
+    trainer = InOrder(model, args, train_dataset=data, data_collator=learner.pad)
     sampler = mine.get_train_dataloader().sampler
     trainer.order = []
     for epoch in range(3):
-        sampler.set_epoch(epoch)
+        sampler.begin(epoch)
         trainer.order.append(sampler.order())
     return trainer
 
@@ -72,9 +72,9 @@ def reference(mine: Any, folder: Path, data: Any, **options: Any) -> transformer
     ids=str,
 )
 def test_losses_and_weights_of_the_reference(options: dict[str, Any], tmp_path: Path) -> None:
-    data = tiny.rows(44)
+    data = learner.rows(44)
     plain = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    mine = tiny.trainer(tmp_path / "mine", data, model=tiny.model(**plain), **options)
+    mine = learner.trainer(tmp_path / "mine", data, model=learner.model(**plain), **options)
     theirs = reference(mine, tmp_path, data, **options)
     assert theirs.train().global_step == mine.train().global_step
     wanted = [entry for entry in theirs.state.log_history if "loss" in entry]
@@ -86,12 +86,12 @@ def test_losses_and_weights_of_the_reference(options: dict[str, Any], tmp_path: 
     again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "end").state_dict()
     for name, tensor in tensors.items():
         torch.testing.assert_close(again[name], tensor, atol=2e-4, rtol=1e-3)
-    assert not tiny.same(tiny.weights(tiny.model(**plain)), tiny.weights(mine.model))
+    assert not learner.same(learner.weights(learner.model(**plain)), learner.weights(mine.model))
 
 
 def test_groups_of_the_decay_are_the_reference_s(tmp_path: Path) -> None:
-    mine = tiny.trainer(tmp_path, weight_decay=0.1)
-    theirs = reference(mine, tmp_path, tiny.rows())
+    mine = learner.trainer(tmp_path, weight_decay=0.1)
+    theirs = reference(mine, tmp_path, learner.rows())
     decays = set(theirs.get_decay_parameter_names(theirs.model))
     sizes = sorted(one.numel() for name, one in theirs.model.named_parameters() if name in decays)
     first, second = mine.create_optimizer().param_groups
@@ -107,7 +107,7 @@ def tagged(count: int = 32) -> list[dict[str, Any]]:
     """Rows whose tokens are labelled, some of them, very unevenly."""
     numbers = np.random.default_rng(3)
     found = []
-    for row in tiny.rows(count, length=12):
+    for row in learner.rows(count, length=12):
         labels = np.where(numbers.random(12) < numbers.random(), np.array(row["input_ids"]) % 3, -100)
         labels[0] = 1
         found.append({**row, "labels": labels.tolist()})
@@ -124,17 +124,17 @@ def test_four_times_two_is_eight(kind: str, tmp_path: Path) -> None:
                                 attn_pdrop=0.0, embd_pdrop=0.0)  # fmt: skip
             model: Any = AutoModelForCausalLM.from_config(config)
         elif kind == "tokens":
-            config = tiny.config(num_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+            config = learner.config(num_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
             model = AutoModelForTokenClassification.from_config(config)
         else:
-            model = tiny.model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-        data = tiny.rows(32, length=12) if kind == "rows" else tagged()
-        trainer = tiny.trainer(
+            model = learner.model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        data = learner.rows(32, length=12) if kind == "rows" else tagged()
+        trainer = learner.trainer(
             tmp_path, data, model=model.double(), data_collator=None, gradient_accumulation_steps=steps,
             per_device_train_batch_size=size,
         )  # fmt: skip
         trainer.train()
-        results.append((tiny.losses(trainer), tiny.weights(trainer.model)))
+        results.append((learner.losses(trainer), learner.weights(trainer.model)))
     for losses, weights in results[1:]:
         assert losses == pytest.approx(results[0][0], abs=1e-6)
         for name, tensor in weights.items():
@@ -149,15 +149,15 @@ def test_a_loss_function_gets_the_number_of_labels(tmp_path: Path) -> None:
         return torch.nn.functional.cross_entropy(outputs["logits"], labels, reduction="sum") / num_items_in_batch
 
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    plain = tiny.trainer(tmp_path, model=tiny.model(**still))
+    plain = learner.trainer(tmp_path, model=learner.model(**still))
     plain.train()
-    mine = tiny.trainer(
-        tmp_path, model=tiny.model(**still), compute_loss_func=loss, gradient_accumulation_steps=4,
+    mine = learner.trainer(
+        tmp_path, model=learner.model(**still), compute_loss_func=loss, gradient_accumulation_steps=4,
         per_device_train_batch_size=2,
     )  # fmt: skip
     mine.train()
     assert set(seen) == {8}
-    assert tiny.losses(mine) == pytest.approx(tiny.losses(plain), abs=1e-5)
+    assert learner.losses(mine) == pytest.approx(learner.losses(plain), abs=1e-5)
 
 
 # Padding ----------------------------------------------------------------------------------------------------------
@@ -172,18 +172,20 @@ def test_dead_padding_is_cut_and_changes_nothing(tmp_path: Path) -> None:
                 lambda module, args, kwargs: widths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
             )
 
-    long = tiny.trainer(tmp_path, tiny.rows(length=32), callbacks=[Watch])
+    long = learner.trainer(tmp_path, learner.rows(length=32), callbacks=[Watch])
     long.train()
-    short = tiny.trainer(tmp_path, tiny.rows())
+    short = learner.trainer(tmp_path, learner.rows())
     short.train()
-    assert max(widths) == max(len(row["input_ids"]) for row in tiny.rows())
-    assert tiny.same(tiny.weights(long.model), tiny.weights(short.model))
+    assert max(widths) == max(len(row["input_ids"]) for row in learner.rows())
+    assert learner.same(learner.weights(long.model), learner.weights(short.model))
 
 
 def test_rows_of_like_length_stand_together(tmp_path: Path) -> None:
-    trainer = tiny.trainer(tmp_path, tiny.rows(100), group_by_length=True)
+    trainer = learner.trainer(tmp_path, learner.rows(100), group_by_length=True)
     sizes = [batch["attention_mask"].sum(1).tolist() for batch in trainer.get_train_dataloader()]
-    assert sorted(size for batch in sizes for size in batch) == sorted(len(row["input_ids"]) for row in tiny.rows(100))
+    assert sorted(size for batch in sizes for size in batch) == sorted(
+        len(row["input_ids"]) for row in learner.rows(100)
+    )
     assert np.mean([max(batch) - min(batch) for batch in sizes]) < 2
     assert max(sizes[0]) == 12
     trainer.train()
@@ -194,51 +196,51 @@ def test_rows_of_like_length_stand_together(tmp_path: Path) -> None:
 
 class Stream(IterableDataset):
     def __iter__(self) -> Any:
-        return iter(tiny.rows())
+        return iter(learner.rows())
 
 
 @pytest.mark.parametrize("form", ["list", "datasets", "pandas", "torch", "workers"])
 def test_data_of_every_kind_trains_alike(form: str, tmp_path: Path) -> None:
-    wanted = tiny.trainer(tmp_path)
+    wanted = learner.trainer(tmp_path)
     wanted.train()
-    plain = tiny.rows()
+    plain = learner.rows()
     data: Any = {
         "list": plain, "workers": plain, "datasets": datasets.Dataset.from_list(plain),
         "pandas": pd.DataFrame(plain), "torch": torch.utils.data.Subset(plain, range(len(plain))),
     }[form]  # fmt: skip
-    mine = tiny.trainer(tmp_path, data, dataloader_num_workers=2 * (form == "workers"))
+    mine = learner.trainer(tmp_path, data, dataloader_num_workers=2 * (form == "workers"))
     mine.train()
-    assert tiny.same(tiny.weights(mine.model), tiny.weights(wanted.model))
+    assert learner.same(learner.weights(mine.model), learner.weights(wanted.model))
 
 
 def test_streams(tmp_path: Path) -> None:
-    for data in (Stream(), datasets.Dataset.from_list(tiny.rows()).to_iterable_dataset()):
-        trainer = tiny.trainer(tmp_path, data, max_steps=8)
+    for data in (Stream(), datasets.Dataset.from_list(learner.rows()).to_iterable_dataset()):
+        trainer = learner.trainer(tmp_path, data, max_steps=8)
         assert trainer.train().global_step == 8  # 6 batches, and 2 of the next round
-        first = tiny.pad(tiny.rows()[:8])
+        first = learner.pad(learner.rows()[:8])
         batch = next(iter(trainer.get_train_dataloader()))
         assert torch.equal(batch["input_ids"], first["input_ids"])
     with pytest.raises(InputError, match="epochs cannot be counted"):
-        tiny.trainer(tmp_path, Stream()).train()
-    once = tiny.trainer(tmp_path, iter(tiny.rows()), max_steps=8)
+        learner.trainer(tmp_path, Stream()).train()
+    once = learner.trainer(tmp_path, iter(learner.rows()), max_steps=8)
     assert once.train().global_step == 6
 
 
 def test_columns_that_the_model_does_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = [{**row, "text": "tea", "idx": 3} for row in tiny.rows(16)]
+    data = [{**row, "text": "tea", "idx": 3} for row in learner.rows(16)]
     with caplog.at_level("INFO", logger="samovar"):
-        tiny.trainer(tmp_path, data, num_train_epochs=1).train()
+        learner.trainer(tmp_path, data, num_train_epochs=1).train()
     assert [record.message for record in caplog.records if "left out" in record.message] == [
         "Columns that the model does not read are left out: text, idx."
     ]
-    with pytest.raises(InputError, match="reads none of the columns 'text'.*'input_ids'"):
-        tiny.trainer(tmp_path, [{"text": "tea", "labels": row % 2} for row in range(8)]).train()
-    misnamed = [{"inputs_id": row["input_ids"], "labels": row["labels"]} for row in tiny.rows(8)]
-    with pytest.raises(InputError, match="'inputs_id'.*\n.*input_ids"):
-        tiny.trainer(tmp_path, misnamed).train()
-    unlabelled = [{"input_ids": row["input_ids"], "lables": row["labels"]} for row in tiny.rows(8, length=12)]
-    with pytest.raises(InputError, match="gave no loss.*\n.*'lables' was left out.*labels"):
-        tiny.trainer(tmp_path, unlabelled, data_collator=None).train()
+    with pytest.raises(InputError, match=r"reads none of the columns 'text'.*'input_ids'"):
+        learner.trainer(tmp_path, [{"text": "tea", "labels": row % 2} for row in range(8)]).train()
+    misnamed = [{"inputs_id": row["input_ids"], "labels": row["labels"]} for row in learner.rows(8)]
+    with pytest.raises(InputError, match=r"'inputs_id'.*\n.*input_ids"):
+        learner.trainer(tmp_path, misnamed).train()
+    unlabelled = [{"input_ids": row["input_ids"], "lables": row["labels"]} for row in learner.rows(8, length=12)]
+    with pytest.raises(InputError, match=r"gave no loss.*\n.*'lables' was left out.*labels"):
+        learner.trainer(tmp_path, unlabelled, data_collator=None).train()
 
 
 # Looking ----------------------------------------------------------------------------------------------------------
@@ -249,8 +251,8 @@ def accuracy(found: Any) -> dict[str, float]:
 
 
 def test_evaluation_is_the_reference_s(tmp_path: Path) -> None:
-    data = tiny.rows(30, seed=5)
-    mine = tiny.trainer(tmp_path / "mine", eval_dataset=data, compute_metrics=accuracy)
+    data = learner.rows(30, seed=5)
+    mine = learner.trainer(tmp_path / "mine", eval_dataset=data, compute_metrics=accuracy)
     theirs = reference(mine, tmp_path, data)
     theirs.compute_metrics = lambda found: accuracy(found)
     wanted, found = theirs.evaluate(data), mine.evaluate()
@@ -261,28 +263,28 @@ def test_evaluation_is_the_reference_s(tmp_path: Path) -> None:
     np.testing.assert_allclose(predicted.predictions, expected.predictions, atol=1e-5)
     np.testing.assert_array_equal(predicted.label_ids, expected.label_ids)
     assert predicted.metrics["test_accuracy"] == pytest.approx(expected.metrics["test_accuracy"])
-    bare = [{name: row[name] for name in ("input_ids", "attention_mask")} for row in tiny.rows(5, length=12)]
-    mine.data_collator = tiny.Trainer(mine.model, tiny.arguments(tmp_path)).data_collator
+    bare = [{name: row[name] for name in ("input_ids", "attention_mask")} for row in learner.rows(5, length=12)]
+    mine.data_collator = learner.Trainer(mine.model, learner.arguments(tmp_path)).data_collator
     output = mine.predict(bare)
     assert output.predictions.shape == (5, 2)
     assert output.label_ids is None
-    several = mine.evaluate({"near": tiny.rows(8, length=12), "far": tiny.rows(9, length=12, seed=1)})
+    several = mine.evaluate({"near": learner.rows(8, length=12), "far": learner.rows(9, length=12, seed=1)})
     assert several.keys() >= {"eval_near_accuracy", "eval_far_loss"}
 
 
 def test_predictions_of_unequal_length_are_filled_up(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = AutoModelForTokenClassification.from_config(tiny.config(num_labels=3))
+    model = AutoModelForTokenClassification.from_config(learner.config(num_labels=3))
     data = [
         {"input_ids": row["input_ids"], "attention_mask": row["attention_mask"], "labels": row["labels"]}
-        for row in tiny.rows(20)
+        for row in learner.rows(20)
     ]
 
     def collate(rows: list[Any]) -> Any:
-        batch = tiny.pad(rows)
+        batch = learner.pad(rows)
         return batch | {"labels": torch.where(batch["attention_mask"] > 0, batch["input_ids"] % 3, -100)}
 
-    trainer = tiny.trainer(tmp_path, data, model=model, data_collator=collate, per_device_eval_batch_size=3)
+    trainer = learner.trainer(tmp_path, data, model=model, data_collator=collate, per_device_eval_batch_size=3)
     found = trainer.predict(data)
     longest = max(len(row["input_ids"]) for row in data)
     assert found.predictions.shape == (20, longest, 3)
@@ -294,8 +296,8 @@ def test_predictions_of_unequal_length_are_filled_up(tmp_path: Path) -> None:
 
 def test_the_best_model_is_kept_and_stopping_is_early(tmp_path: Path) -> None:
     values = iter([0.5, 0.8, 0.7, 0.6, 0.9])
-    trainer = tiny.trainer(
-        tmp_path, eval_dataset=tiny.rows(8), compute_metrics=lambda found: {"score": next(values)},
+    trainer = learner.trainer(
+        tmp_path, eval_dataset=learner.rows(8), compute_metrics=lambda found: {"score": next(values)},
         callbacks=[EarlyStoppingCallback(2)], num_train_epochs=5, eval_strategy="epoch", save_strategy="epoch",
         load_best_model_at_end=True, metric_for_best_model="score", save_total_limit=1,
     )  # fmt: skip
@@ -305,15 +307,15 @@ def test_the_best_model_is_kept_and_stopping_is_early(tmp_path: Path) -> None:
     assert trainer.state.best_global_step == 12
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-12", "checkpoint-24"]
     best = type(trainer.model).from_pretrained(tmp_path / "checkpoint-12")
-    assert tiny.same(tiny.weights(best), tiny.weights(trainer.model))
+    assert learner.same(learner.weights(best), learner.weights(trainer.model))
 
 
 def test_rotation_leaves_the_newest(tmp_path: Path) -> None:
-    tiny.trainer(tmp_path, save_strategy="steps", save_steps=3, save_total_limit=2).train()
+    learner.trainer(tmp_path, save_strategy="steps", save_steps=3, save_total_limit=2).train()
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-12", "checkpoint-9"]
-    only = tiny.trainer(
+    only = learner.trainer(
         tmp_path / "best", save_strategy="best", metric_for_best_model="loss", eval_strategy="epoch",
-        eval_dataset=tiny.rows(8), save_total_limit=1,
+        eval_dataset=learner.rows(8), save_total_limit=1,
     )  # fmt: skip
     only.train()
     (kept,) = (tmp_path / "best").glob("checkpoint-*")
@@ -334,7 +336,7 @@ def test_callbacks_see_each_event_and_decide(tmp_path: Path) -> None:
             control.should_evaluate = state.global_step == 3
             control.should_training_stop = state.global_step == 5
 
-    trainer = tiny.trainer(tmp_path, callbacks=[Recorder], eval_dataset=tiny.rows(8), logging_strategy="no",
+    trainer = learner.trainer(tmp_path, callbacks=[Recorder], eval_dataset=learner.rows(8), logging_strategy="no",
                            gradient_accumulation_steps=2, per_device_train_batch_size=4)  # fmt: skip
     output = trainer.train()
     assert output.global_step == 5
@@ -352,28 +354,28 @@ def test_callbacks_see_each_event_and_decide(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"bf16": True}, {"gradient_checkpointing": True}, {"full_determinism": True}])
 def test_other_ways_to_the_same(options: dict[str, Any], tmp_path: Path) -> None:
-    plain = tiny.trainer(tmp_path)
+    plain = learner.trainer(tmp_path)
     plain.train()
     try:
-        other = tiny.trainer(tmp_path, **options)
+        other = learner.trainer(tmp_path, **options)
         other.train()
     finally:
         torch.use_deterministic_algorithms(False)
     exact = "bf16" not in options
-    assert tiny.losses(other) == pytest.approx(tiny.losses(plain), abs=1e-6 if exact else 0.1)
+    assert learner.losses(other) == pytest.approx(learner.losses(plain), abs=1e-6 if exact else 0.1)
     assert all(one.dtype == torch.float32 for one in other.model.parameters())
-    assert tiny.same(tiny.weights(other.model), tiny.weights(plain.model)) == exact
+    assert learner.same(learner.weights(other.model), learner.weights(plain.model)) == exact
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_compiled(tmp_path: Path) -> None:
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    plain = tiny.trainer(tmp_path, tiny.rows(length=12), model=tiny.model(**still))
+    plain = learner.trainer(tmp_path, learner.rows(length=12), model=learner.model(**still))
     plain.train()
-    other = tiny.trainer(tmp_path, tiny.rows(length=12), model=tiny.model(**still), torch_compile=True)
+    other = learner.trainer(tmp_path, learner.rows(length=12), model=learner.model(**still), torch_compile=True)
     other.train()
-    assert tiny.losses(other) == pytest.approx(tiny.losses(plain), abs=1e-4)
+    assert learner.losses(other) == pytest.approx(learner.losses(plain), abs=1e-4)
     other.save_model(tmp_path / "saved")
     assert type(other.model).from_pretrained(tmp_path / "saved").config.hidden_size == 16
 
@@ -392,10 +394,10 @@ def test_a_module_of_ones_own(tmp_path: Path) -> None:
 
     points = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     data = [{"x": x, "labels": float(x @ torch.tensor([2.0, -1.0]))} for x in points]
-    trainer = tiny.trainer(tmp_path, data, model=Line(), data_collator=None, num_train_epochs=40, learning_rate=0.05,
+    trainer = learner.trainer(tmp_path, data, model=Line(), data_collator=None, num_train_epochs=40, learning_rate=0.05,
                            lr_scheduler_type="constant", save_strategy="epoch", save_total_limit=1)  # fmt: skip
     trainer.train()
     assert trainer.model.layer.weight.detach().flatten().tolist() == pytest.approx([2, -1], abs=0.05)
-    fresh = tiny.trainer(tmp_path, data, model=Line(), data_collator=None, num_train_epochs=40)
+    fresh = learner.trainer(tmp_path, data, model=Line(), data_collator=None, num_train_epochs=40)
     fresh.train(resume_from_checkpoint=True)
-    assert tiny.same(tiny.weights(fresh.model), tiny.weights(trainer.model))
+    assert learner.same(learner.weights(fresh.model), learner.weights(trainer.model))

@@ -45,6 +45,12 @@ MEANINGLESS = (
 )  # fmt: skip
 
 
+@functools.cache
+def note(name: str) -> None:
+    """Say once that a spelling is an older one."""
+    logger.warning("%s is an older spelling: write %s.", name, OLDER[name])
+
+
 def with_older_spellings(make: Callable[..., None]) -> Callable[..., None]:
     """Let a constructor take older names, with one note, and name the nearest for an unknown one."""
 
@@ -54,13 +60,13 @@ def with_older_spellings(make: Callable[..., None]) -> Callable[..., None]:
         given: dict[str, Any] = {}
         for name, value in kwargs.items():
             if name in OLDER:
-                logger.warning("%s is an older spelling: write %s.", name, OLDER[name])
+                note(name)
                 given[OLDER[name]] = value
             elif name in known:
                 given[name] = value
             elif name not in MEANINGLESS:
                 hint = did_you_mean(name, known)
-                raise InputError(f"TrainingArguments has no {name!r}.", hint or "Leave it out.")
+                raise InputError(f"{type(self).__name__} has no {name!r}.", hint or "Leave it out.")
         make(self, *args, **given)
 
     return init
@@ -233,4 +239,21 @@ class TrainingArguments:
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
-TrainingArguments.__init__ = with_older_spellings(TrainingArguments.__init__)  # type: ignore[method-assign]
+@dataclass
+class Seq2SeqTrainingArguments(TrainingArguments):
+    """`TrainingArguments` for models that write text: evaluation can generate instead of scoring."""
+
+    predict_with_generate: bool = False
+    generation_max_length: int | None = None
+    generation_num_beams: int | None = None
+    generation_config: Any = None
+    sortish_sampler: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # The field's name for rows of like length in one batch.
+        self.group_by_length = self.group_by_length or self.sortish_sampler
+
+
+for kind in (TrainingArguments, Seq2SeqTrainingArguments):
+    kind.__init__ = with_older_spellings(kind.__init__)  # type: ignore[method-assign]

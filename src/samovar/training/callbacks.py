@@ -31,7 +31,7 @@ class TrainerState:
     best_global_step: int | None = None
     best_model_checkpoint: str | None = None
     log_history: list[dict[str, Any]] = field(default_factory=list)
-    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stateful_callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
     is_local_process_zero: bool = True
     is_world_process_zero: bool = True
 

@@ -76,7 +76,7 @@ def read(path: Path) -> Any:
         raise FileMissingError(f"{path.parent} has no {path.name}.", "Resume from a checkpoint that a run wrote.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise CorruptFileError(
             f"{path} cannot be read: {str(error).splitlines()[0]}", "Resume from the checkpoint before it."
         ) from error

@@ -66,8 +66,8 @@ class EpochSampler(Sampler[int]):
         self.count, self.seed, self.batch, self.lengths = count, seed, batch, lengths
         self.epoch = self.start = 0
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Which epoch comes next, and from which row."""
+    def begin(self, epoch: int, start: int = 0) -> None:
+        """Which epoch comes next, and from which row. Not `set_epoch`: `accelerate` calls that by its own count."""
         self.epoch, self.start = epoch, start
 
     def order(self) -> list[int]:

@@ -149,20 +149,20 @@ def evaluation_loop(
     began = time.perf_counter()
     with torch.no_grad(), Spool() as predictions, Spool() as labels:
         for batch in batches:
+            batch, own = without_filling(accelerator, batch)
             loss, logits, wanted = trainer.prediction_step(model, batch, loss_only, ignore_keys)
-            rows = next((len(value) for value in batch.values() if isinstance(value, Tensor)), 0)
-            value = torch.zeros((), device=accelerator.device) if loss is None else loss.detach().float()
-            # Rows by which the last batch was filled up, so that all processes have as many, are cut off again.
-            values = accelerator.gather_for_metrics(value.expand(rows).contiguous())
-            samples, steps = samples + len(values), steps + 1
+            counts = rows_of_all(accelerator, own)
+            samples, steps = samples + sum(counts), steps + 1
             if loss is not None:
                 # Summed where it is: reading it would wait for each batch.
-                total, weight = total + values.sum(dtype=precise), weight + len(values)
+                part = loss.detach().to(precise) * own
+                total = total + (part if len(counts) == 1 else accelerator.reduce(part, "sum"))
+                weight += sum(counts)
             if logits is not None and trainer.preprocess_logits_for_metrics is not None:
                 logits = trainer.preprocess_logits_for_metrics(logits, wanted)
-            for spool, part in ((predictions, logits), (labels, wanted)):
-                if part is not None:
-                    spool.add(gathered(accelerator, part))
+            for spool, found in ((predictions, logits), (labels, wanted)):
+                if found is not None:
+                    spool.add(gathered(accelerator, found, counts))
             trainer.tell("on_prediction_step", eval_dataloader=batches)
         model.train(training)
         if not samples:
@@ -178,11 +178,40 @@ def evaluation_loop(
     return EvalLoopOutput(found, truth, named, samples)
 
 
-def gathered(accelerator: Any, value: Any) -> Any:
-    """A batch's values from all processes, padded to one width; those of filled-up rows left out."""
-    if accelerator.num_processes > 1:
+def without_filling(accelerator: Any, batch: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+    """The batch without the rows by which the last one was filled up, so that all processes have as many; their count.
+
+    A process whose rows are all of that kind keeps one, so that it takes part, and counts none.
+    """
+    rows = next((len(value) for value in batch.values() if isinstance(value, Tensor)), 0)
+    state = accelerator.gradient_state
+    if accelerator.num_processes == 1 or not state.end_of_dataloader or state.remainder <= 0:
+        return batch, rows
+    real = min(max(state.remainder - accelerator.process_index * rows, 0), rows)
+    kept = max(real, 1)
+    return {name: value[:kept] if isinstance(value, Tensor) else value for name, value in batch.items()}, real
+
+
+def rows_of_all(accelerator: Any, own: int) -> list[int]:
+    """How many rows each process has."""
+    if accelerator.num_processes == 1:
+        return [own]
+    return [int(one) for one in accelerator.gather(torch.tensor([own], device=accelerator.device))]
+
+
+def gathered(accelerator: Any, value: Any, counts: list[int]) -> Any:
+    """A batch's values from all processes, in their order, padded to one width with -100."""
+    if len(counts) == 1:
+        return value
+    if isinstance(value, Mapping):
+        return {name: gathered(accelerator, one, counts) for name, one in value.items()}
+    if not isinstance(value, Tensor):
+        return tuple(gathered(accelerator, one, counts) for one in value)
+    value = accelerator.pad_across_processes(value.contiguous(), dim=0, pad_index=IGNORED)
+    if value.ndim > 1:
         value = accelerator.pad_across_processes(value, dim=1, pad_index=IGNORED)
-    return accelerator.gather_for_metrics(value)
+    parts = accelerator.gather(value.contiguous()).chunk(len(counts))
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
 def predictions_of(outputs: Any, with_loss: bool, ignore_keys: Sequence[str] | None) -> Any:

@@ -48,6 +48,8 @@ class Loop:
         self.norm: Any = None
         self.rate = 0.0
         self.interrupts = Interrupts()
+        # Several processes agree on when to stop, so that none waits for another.
+        self.stopping = False
 
     def planned_steps(self) -> int:
         """Steps of the whole run."""
@@ -152,7 +154,7 @@ class Loop:
             state.epoch = number + done / self.per_epoch
             trainer.tell("on_step_end")
             self.act()
-            if self.interrupts.asked:
+            if self.stopping or (self.interrupts.asked and self.accelerator.num_processes == 1):
                 self.stop()
             control = trainer.control
             if control.should_epoch_stop or self.ended():
@@ -172,12 +174,12 @@ class Loop:
         """The batches of an epoch but for those that were learned before."""
         skipped = 0 if self.args.ignore_data_skip else skipped
         if self.sampler is not None:
-            self.sampler.set_epoch(epoch, skipped * self.rows)
+            self.sampler.begin(epoch, skipped * self.rows)
             return iter(self.batches)
         if self.endless:
             return islice(repeated(self.batches), skipped, None)
-        if hasattr(self.batches, "set_epoch"):
-            self.batches.set_epoch(epoch)
+        # The loader tells the data set its count of epochs, where that wants to know.
+        self.batches.iteration = epoch
         return islice(iter(self.batches), skipped, None)
 
     def stop(self) -> None:
@@ -198,7 +200,7 @@ class Loop:
             # Ctrl-C reaches the processes at different steps; they stop after the same one.
             both = torch.tensor([whole, int(self.interrupts.asked)], device=self.accelerator.device)
             both = self.accelerator.reduce(both, "sum").tolist()
-            whole, self.interrupts.asked = both[0] / several, both[1] > 0
+            whole, self.stopping = both[0] / several, both[1] > 0
         sums_up = trainer.compute_loss_func is not None
         part: Tensor | None = None
         for place, (batch, count) in enumerate(zip(group, counts, strict=True)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from samovar.errors import WeightsError
 from samovar.hub.atomic import write_beside
 from samovar.training import checkpoints
 from samovar.training.callbacks import STATE_FILE
@@ -23,7 +24,7 @@ def save(loop: Loop) -> Path:
     """Everything that the next step depends on, as one atomic change."""
     trainer, args, state = loop.trainer, loop.args, loop.trainer.state
     path = Path(args.output_dir) / checkpoints.folder_name(state.global_step)
-    state.callbacks = {type(one).__name__: one.state_dict() for one in trainer.callbacks if one.state_dict()}
+    state.stateful_callbacks = {type(one).__name__: one.state_dict() for one in trainer.callbacks if one.state_dict()}
     if state.best_global_step == state.global_step:
         state.best_model_checkpoint = str(path)
     own = {"generators": checkpoints.random_states(), "loss": loss_so_far(loop)}
@@ -76,6 +77,7 @@ def restore(loop: Loop, path: Path) -> None:
     trainer.state = checkpoints.read_state(path)
     trainer.state.is_world_process_zero = trainer.is_world_process_zero()
     trainer.state.is_local_process_zero = trainer.is_local_process_zero()
+    checkpoints.load_weights(trainer.model, path)
     assert trainer.optimizer is not None
     if is_sharded(loop.accelerator):
         from accelerate.utils import load_fsdp_optimizer
@@ -83,14 +85,19 @@ def restore(loop: Loop, path: Path) -> None:
         plugin = loop.accelerator.state.fsdp_plugin
         load_fsdp_optimizer(plugin, loop.accelerator, trainer.optimizer, loop.model, str(path))
     else:
-        trainer.optimizer.load_state_dict(checkpoints.read(path / checkpoints.OPTIMISER))
-    checkpoints.load_weights(trainer.model, path)
+        kept = checkpoints.read(path / checkpoints.OPTIMISER)
+        try:
+            trainer.optimizer.load_state_dict(kept)
+        except (ValueError, KeyError) as error:
+            raise WeightsError(
+                f"The optimiser of {path} does not fit: {error}.", "Train the same parameters, with the same optim."
+            ) from error
     loop.schedule.load_state_dict(checkpoints.read(path / checkpoints.SCHEDULE))
     if loop.accelerator.scaler is not None and (path / checkpoints.SCALER).exists():
         loop.accelerator.scaler.load_state_dict(checkpoints.read(path / checkpoints.SCALER))
     everyone = checkpoints.read(path / checkpoints.RUN)
     for callback in trainer.callbacks:
-        memory = trainer.state.callbacks.get(type(callback).__name__)
+        memory = trainer.state.stateful_callbacks.get(type(callback).__name__)
         if memory:
             callback.load_state_dict(memory)
     if len(everyone) != loop.accelerator.num_processes:

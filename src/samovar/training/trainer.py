@@ -122,8 +122,11 @@ class Trainer(Saving):
     def call_model_init(self, trial: Any = None) -> Any:
         """A new model, by a function with or without the trial as its argument."""
         assert self.model_init is not None
-        takes_trial = bool(inspect.signature(self.model_init).parameters)
-        return self.model_init(trial) if takes_trial else self.model_init()
+        parameters = inspect.signature(self.model_init).parameters.values()
+        places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        if not places or (trial is None and all(one.default is not one.empty for one in places)):
+            return self.model_init()
+        return self.model_init(trial)
 
     # Training -----------------------------------------------------------------------------------------------------
 
@@ -166,7 +169,8 @@ class Trainer(Saving):
         elif smoothing and labels is not None and not labels.is_floating_point() and model.training:
             loss = smoothed_loss(outputs["logits"], labels, smoothing, is_causal(model))
         else:
-            loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs[0]
+            found: Any = outputs.get("loss") if isinstance(outputs, Mapping) else outputs[0]
+            loss = found
         if loss is None:
             raise InputError(*self.why_no_loss())
         return (loss, outputs) if return_outputs else loss

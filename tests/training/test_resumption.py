@@ -1,0 +1,315 @@
+"""Runs that end early: killed, stopped by Ctrl-C, out of disk or out of numbers. What was kept goes on bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import learner
+import pytest
+import torch
+
+from samovar import AutoModelForMaskedLM, AutoModelForSequenceClassification, GPT2Config
+from samovar.errors import CorruptFileError, FileMissingError, InputError, NumericError, SaveError, WeightsError
+from samovar.training.callbacks import TrainerCallback
+from samovar.training.checkpoints import get_last_checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+# One program that trains into a folder, and may end itself after a step; run in processes of its own.
+PROGRAM = """
+import json, os, signal, sys, warnings
+from pathlib import Path
+import torch
+import learner
+from samovar import AutoModelForMaskedLM
+from samovar.training.callbacks import TrainerCallback
+
+folder, kind, end, resume = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "resume"
+
+class End(TrainerCallback):
+    def on_step_end(self, args, state, control, **k):
+        if state.global_step == end:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def masked(rows):
+    batch = learner.pad(rows)
+    hidden = (torch.rand(batch["input_ids"].shape) < 0.3) & (batch["attention_mask"] > 0)
+    hidden[:, 0] = True
+    labels = torch.where(hidden, batch["input_ids"], -100)
+    return batch | {"input_ids": torch.where(hidden, 1, batch["input_ids"]), "labels": labels}
+
+options = {
+    "plain": {},
+    "masked": {"data_collator": masked, "dataloader_num_workers": 2},
+    "grouped": {"group_by_length": True, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 3,
+                "logging_steps": 3, "lr_scheduler_type": "cosine", "warmup_steps": 3},
+    "evaluated": {"eval_dataset": learner.rows(9, seed=4), "eval_strategy": "steps", "eval_steps": 2,
+                  "lr_scheduler_type": "reduce_lr_on_plateau", "metric_for_best_model": "loss",
+                  "load_best_model_at_end": True, "save_steps": 2},
+    "stream": {"max_steps": 12},
+}[kind]
+torch.manual_seed(1)
+model = learner.model() if kind != "masked" else AutoModelForMaskedLM.from_config(learner.config())
+data = iter(learner.rows(100)) if kind == "stream" else None
+options = {"save_strategy": "steps", "save_steps": 1} | options
+trainer = learner.trainer(folder, data, model=model, callbacks=[End], **options)
+trainer.train(resume_from_checkpoint=resume or None)
+trainer.save_model(folder / "end")
+history = [
+    {name: value for name, value in entry.items() if "runtime" not in name and "per_second" not in name}
+    for entry in trainer.state.log_history
+]
+(folder / "history.json").write_text(json.dumps(history))
+"""
+
+
+def run(folder: Path, kind: str, end: int = -1, resume: bool = False) -> int:
+    """Run the program; its exit code."""
+    environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder), kind, str(end), "resume" if resume else "fresh"],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plain", "masked", "grouped", "evaluated", "stream"])
+def test_a_killed_run_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
+    assert run(tmp_path / "whole", kind) == 0
+    for step in (1, 7):
+        folder = tmp_path / str(step)
+        assert run(folder, kind, end=step) == -signal.SIGKILL
+        if kind != "evaluated":
+            assert Path(str(get_last_checkpoint(folder))).name == f"checkpoint-{step - 1}" if step > 1 else True
+        assert run(folder, kind, resume=get_last_checkpoint(folder) is not None) == 0
+        for name in ("end/model.safetensors", "history.json"):
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_in_one_process_too(tmp_path: Path) -> None:
+    whole = learner.trainer(tmp_path / "whole")
+    whole.train()
+    options = {"save_strategy": "steps", "save_steps": 5}
+    learner.trainer(tmp_path / "part", **options, callbacks=[Stop(6)]).train()
+    shutil.rmtree(tmp_path / "part" / "checkpoint-10", ignore_errors=True)
+    again = learner.trainer(tmp_path / "part", model=learner.model(seed=9), **options)
+    output = again.train(resume_from_checkpoint=True)
+    assert output.global_step == 12
+    assert learner.losses(again) == learner.losses(whole)
+    assert learner.same(learner.weights(again.model), learner.weights(whole.model))
+    assert output.training_loss == pytest.approx(sum(learner.losses(whole)) / 12, abs=1e-6)
+
+
+class Stop(TrainerCallback):
+    """Ends a run after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = state.global_step == self.step
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    class Press(TrainerCallback):
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}
+    whole = learner.trainer(tmp_path / "whole", **options)
+    whole.train()
+    before = signal.getsignal(signal.SIGINT)
+    pressed = learner.trainer(tmp_path / "part", callbacks=[Press], **options)
+    with pytest.raises(KeyboardInterrupt, match=r"after step 4\. Go on.*checkpoint-4"):
+        pressed.train()
+    assert signal.getsignal(signal.SIGINT) is before
+    again = learner.trainer(tmp_path / "part", **options)
+    again.train(resume_from_checkpoint=tmp_path / "part" / "checkpoint-4")
+    assert learner.same(learner.weights(again.model), learner.weights(whole.model))
+
+
+# What stops a run -------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
+    class Spoil(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            if state.global_step == 7:
+                self.kept = learner.weights(model)
+                with torch.no_grad():
+                    next(model.parameters()).fill_(float("nan"))
+
+    trainer = learner.trainer(tmp_path, callbacks=[Spoil], save_strategy="steps", save_steps=3)
+    order = trainer.get_train_dataloader().sampler
+    order.begin(1)
+    rows = ", ".join(map(str, order.order()[8:16]))
+    with pytest.raises(
+        NumericError, match=f"step 8 .*batch 2 of the epoch, rows {rows} of train_dataset is nan"
+    ) as found:
+        trainer.train()
+    assert "checkpoint-6" in str(found.value)
+    saved = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint-6")
+    assert all(bool(torch.isfinite(one).all()) for one in saved.parameters())
+    assert get_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-6")
+
+
+@pytest.mark.parametrize("form", ["list", "collated"])
+def test_labels_out_of_range_name_their_row(form: str, tmp_path: Path) -> None:
+    data = learner.rows(20)
+    data[13]["labels"] = 2
+    with pytest.raises(InputError, match=r"train_dataset\[13\] has the label 2; the model has 2 classes, 0 … 1"):
+        learner.trainer(tmp_path, data, dataloader_num_workers=0 if form == "list" else 1).train()
+    data[13]["labels"] = -1
+    with pytest.raises(InputError, match=r"eval_dataset\[13\] has the label -1"):
+        learner.trainer(tmp_path, eval_dataset=data).evaluate()
+
+
+def test_labels_that_teach_nothing(tmp_path: Path) -> None:
+    same = [row | {"labels": 1} for row in learner.rows(6)]
+    with pytest.raises(InputError, match="All 6 rows have the label 1"):
+        learner.trainer(tmp_path, same).train()
+    missing = learner.rows(6)
+    missing[4]["labels"] = None
+    with pytest.raises(InputError, match=r"train_dataset\[4\] has no label"):
+        learner.trainer(tmp_path, missing).train()
+    without = [{"input_ids": row["input_ids"]} for row in learner.rows(6, length=12)]
+    with pytest.raises(InputError, match="gave no loss"):
+        learner.trainer(tmp_path, without, data_collator=None).train()
+
+
+def test_data_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="eval_dataset is empty"):
+        learner.trainer(tmp_path, eval_dataset=[])
+    with pytest.raises(InputError, match="no row to evaluate on"):
+        learner.trainer(tmp_path, eval_dataset=iter([])).evaluate()
+    with pytest.raises(InputError, match="no row to train on"):
+        learner.trainer(tmp_path, iter([]), max_steps=3).train()
+    with pytest.raises(InputError, match="no eval_dataset"):
+        learner.trainer(tmp_path, eval_strategy="epoch")
+    with pytest.raises(InputError, match="nothing to evaluate on"):
+        learner.trainer(tmp_path).evaluate()
+    with pytest.raises(InputError, match="does not fill one batch"):
+        learner.trainer(tmp_path, learner.rows(4), dataloader_drop_last=True).train()
+
+
+def test_a_metric_that_there_is_not(tmp_path: Path) -> None:
+    trainer = learner.trainer(
+        tmp_path, eval_dataset=learner.rows(8), compute_metrics=lambda found: {"accuracy": 0.5}, eval_strategy="epoch",
+        save_strategy="epoch", load_best_model_at_end=True, metric_for_best_model="accurracy",
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"gives no eval_accurracy.*\n.*eval_accuracy"):
+        trainer.train()
+    assert get_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-6")
+
+
+def test_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
+    learner.trainer(tmp_path / "a", save_strategy="epoch", num_train_epochs=1).train()
+    checkpoint = tmp_path / "a" / "checkpoint-6"
+    with pytest.raises(WeightsError, match=r"does not fit|size"):
+        learner.trainer(tmp_path / "b", model=learner.model(hidden_size=8)).train(checkpoint)
+    torch.manual_seed(0)
+    other = AutoModelForSequenceClassification.from_config(
+        GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=2, n_positions=32, pad_token_id=0)
+    )
+    with pytest.raises(WeightsError, match="holds a bert model; this one is gpt2"):
+        learner.trainer(tmp_path / "b", model=other).train(checkpoint)
+    model = AutoModelForMaskedLM.from_config(learner.config())
+    data = [row | {"labels": row["input_ids"]} for row in learner.rows(8, length=12)]
+    with pytest.raises(WeightsError, match="does not fit BertForMaskedLM"):
+        learner.trainer(tmp_path / "b", data, model=model, data_collator=None).train(checkpoint)
+    with pytest.raises(FileMissingError, match="holds no checkpoint"):
+        learner.trainer(tmp_path / "c").train(resume_from_checkpoint=True)
+    with pytest.raises(FileMissingError, match=r"is no checkpoint.*\n.*checkpoint-6"):
+        learner.trainer(tmp_path / "a").train(resume_from_checkpoint=tmp_path / "a" / "checkpoint-7")
+    (checkpoint / "optimizer.pt").write_bytes(b"tea")
+    with pytest.raises(CorruptFileError, match=r"optimizer\.pt cannot be read"):
+        learner.trainer(tmp_path / "a").train(resume_from_checkpoint=True)
+
+
+def test_pickles_of_a_checkpoint_run_no_code(tmp_path: Path) -> None:
+    learner.trainer(tmp_path, save_strategy="epoch", num_train_epochs=1).train()
+    for name in ("optimizer.pt", "scheduler.pt", "run_state.pt"):
+        path = tmp_path / "checkpoint-6" / name
+        kept = path.read_bytes()
+        torch.save(Evil(tmp_path / "ran"), path)
+        with pytest.raises(CorruptFileError):
+            learner.trainer(tmp_path).train(resume_from_checkpoint=True)
+        path.write_bytes(kept)
+    assert not (tmp_path / "ran").exists()
+
+
+class Evil:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def test_two_runs_on_one_folder(tmp_path: Path) -> None:
+    class Second(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 1:
+                environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
+                self.done = subprocess.run(
+                    [sys.executable, "-c", PROGRAM, str(tmp_path), "plain", "-1", "fresh"],
+                    env=environment, capture_output=True, text=True,
+                )  # fmt: skip
+
+    second = Second()
+    learner.trainer(tmp_path, callbacks=[second], num_train_epochs=1).train()
+    assert second.done.returncode == 1
+    assert f"is in use: process {os.getpid()} trains into it" in second.done.stderr
+    learner.trainer(tmp_path, num_train_epochs=1).train()
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path) -> None:
+    """A limit on file sizes stops a real write, as a full disk does."""
+    program = PROGRAM.replace(
+        "        if state.global_step == end:\n            os.kill(os.getpid(), signal.SIGKILL)",
+        "        if state.global_step == end:\n"
+        "            import resource\n"
+        "            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))",
+    )
+    environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), "plain", "4", "fresh"],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "SaveError" in done.stderr
+    assert get_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-3")
+    assert not [path for path in tmp_path.iterdir() if "samovar-new" in path.name]
+    again = learner.trainer(tmp_path, save_strategy="steps", save_steps=50)
+    assert again.train(resume_from_checkpoint=True).global_step == 12
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("tea", "utf-8")
+    with pytest.raises(SaveError):
+        learner.trainer(tmp_path / "file").train()
+
+
+def test_the_state_is_the_field_s(tmp_path: Path) -> None:
+    import transformers
+
+    trainer = learner.trainer(tmp_path, save_strategy="epoch", num_train_epochs=1, logging_steps=3)
+    trainer.train()
+    state = transformers.TrainerState.load_from_json(str(tmp_path / "checkpoint-6" / "trainer_state.json"))
+    assert (state.global_step, state.max_steps, state.epoch, state.logging_steps) == (6, 6, 1.0, 3)
+    assert [entry["step"] for entry in state.log_history] == [3, 6]
+    values = json.loads((tmp_path / "checkpoint-6" / "training_args.json").read_text("utf-8"))
+    assert values["learning_rate"] == 1e-3
