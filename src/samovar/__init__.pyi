@@ -171,6 +171,7 @@ from .training.schedules import (
 )
 from .training.schedules import get_linear_schedule_with_warmup as get_linear_schedule_with_warmup
 from .training.schedules import get_scheduler as get_scheduler
+from .training.search import BestRun as BestRun
 from .training.sequences import Seq2SeqTrainer as Seq2SeqTrainer
 from .training.trainer import Trainer as Trainer
 from .vision.families import BitImageProcessor as BitImageProcessor

@@ -153,6 +153,21 @@ class Trainer(Saving):
         with alone:
             return Loop(self, path).run()
 
+    def hyperparameter_search(
+        self,
+        hp_space: Callable[[Any], dict[str, Any]] | None = None,
+        compute_objective: Callable[[dict[str, float]], Any] | None = None,
+        n_trials: int = 20,
+        direction: str | list[str] = "minimize",
+        backend: Any = None,
+        hp_name: Callable[[Any], str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Train `n_trials` times with other arguments and give the best run; see `training.search`."""
+        from samovar.training.search import hyperparameter_search
+
+        return hyperparameter_search(self, hp_space, compute_objective, n_trials, direction, backend, hp_name, **kwargs)
+
     def compute_loss(
         self,
         model: nn.Module,
