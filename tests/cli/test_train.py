@@ -31,7 +31,13 @@ from samovar.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:.*fork.*")
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+SIZES = {
+    "initializer_range": 0.1,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 COLOURS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
 
 
@@ -90,7 +96,7 @@ def reviews(count: int = 64) -> pd.DataFrame:
     chosen = [(mean, text) for mean, text in snippets("movies") if abs(mean) > 1.5]
     good = [text for mean, text in chosen if mean > 0][: count // 2]
     bad = [text for mean, text in chosen if mean < 0][: count // 2]
-    rows = [(text[:60] + " good", "good") for text in good] + [(text[:60] + " bad", "bad") for text in bad]
+    rows = [(text[:20] + " good good", "good") for text in good] + [(text[:20] + " bad bad", "bad") for text in bad]
     return pd.DataFrame(rows, columns=["text", "label"])
 
 
@@ -135,7 +141,7 @@ def test_numbers(encoder: Path, tmp_path: Path) -> None:
 def test_several_classes(encoder: Path, form: str, tmp_path: Path) -> None:
     frame = reviews()
     classes = [
-        [one, "long"] if len(text) > 50 else [one] for text, one in zip(frame["text"], frame["label"], strict=True)
+        [one, "long"] if len(text) > 29 else [one] for text, one in zip(frame["text"], frame["label"], strict=True)
     ]
     frame["label"] = classes if form == "list" else [" ; ".join(row) for row in classes]
     data = written(frame, tmp_path / ("films.jsonl" if form == "list" else "films.csv"))

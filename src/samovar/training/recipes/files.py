@@ -17,7 +17,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without the reader's own bars and traces: what went wrong is said by an error."""
-    import datasets
+    import datasets  # type: ignore[import-untyped]
 
     log, bars = logging.getLogger("datasets"), datasets.are_progress_bars_disabled()
     level = log.level
