@@ -13,7 +13,7 @@ export PYTHON
 .PHONY: help demo test test-fast bench lint assets test-assets clean
 
 help: ## list these commands
-	@echo "make demo [ARGS='\"Your own sentence.\"']   fit and run a sentiment classifier on real film reviews"
+	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune and run a sentiment classifier on real film reviews"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{ name = $$2; $$1 = $$2 = ""; printf "make %-12s%s\n", name, $$0 }'
 
 demo: $(RUNS_MODELS) assets
@@ -45,7 +45,7 @@ clean: ## remove .venv and what builds and tools left
 
 $(RUNS_MODELS): pyproject.toml constraints.txt scripts/environment.sh
 	@echo "Making the environment in .venv"
-	@scripts/environment.sh torch
+	@scripts/environment.sh train
 	@touch $@
 
 # Installing the larger set covers the smaller one, so that tests do not install twice.

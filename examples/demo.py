@@ -1,12 +1,12 @@
-"""The main job on real input: fit a sentiment classifier on film reviews, save it, and ask it about any sentence.
+"""The main job on real input: fine-tune a sentiment classifier on film reviews, save it, and ask it about any sentence.
 
     make demo                                       (or: python examples/demo.py)
     make demo ARGS='"What a film!" "I fell asleep."'
 
-A pretrained sentence encoder (all-MiniLM-L6-v2, BERT with 6 layers) reads snippets of film reviews. Its lower layers
-stay as they are: their output, the features, is computed once. The upper layers and a new classification head are
-fitted to the features. What is saved is an ordinary checkpoint folder, which every tool of the field reads; the answers
-come from `pipeline("sentiment-analysis", model=folder)` and nothing else.
+A pretrained sentence encoder (all-MiniLM-L6-v2, BERT with 6 layers) reads snippets of film reviews. `Trainer` fine-
+tunes all of it with a new head; beside it stands a linear classifier on the encoder's embeddings as they are.
+What is saved is an ordinary checkpoint folder, which every tool of the field reads; the answers come from
+`pipeline("sentiment-analysis", model=folder)` and nothing else.
 """
 
 from __future__ import annotations
@@ -23,20 +23,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import numpy as np
 import torch
 from fetch_assets import ENCODER, AssetError, assets_folder, fetch, snippets
-from torch import Tensor, nn
-from tqdm import tqdm
 
-from samovar import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from samovar import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    EvalPrediction,
+    PrinterCallback,
+    SentenceTransformer,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
 from samovar.errors import SamovarError
-from samovar.nn.masks import attention_bias
 
 LABELS = {0: "negative", 1: "positive"}
 UNDECIDED = 0.5  # Snippets whose mean rating (−4…4) is nearer to zero than this are neither: left out.
 HELD_OUT = 2000
-FROZEN_LAYERS = 3
-TOKENS_PER_BATCH = 1024
 EXAMPLES = (
     "A quiet, clever film that I could watch again tomorrow.",
     "Two hours of my life that nobody will give back to me.",
@@ -45,7 +50,6 @@ EXAMPLES = (
 )
 
 Rated = list[tuple[str, int]]  # text, label
-Features = tuple[Tensor, Tensor, Tensor]  # states (batch, sequence, hidden), mask (batch, sequence), labels (batch,)
 
 
 @contextmanager
@@ -64,62 +68,30 @@ def rated(kind: str) -> Rated:
     return [(text, int(rating > 0)) for rating, text in snippets(kind) if abs(rating) >= UNDECIDED]
 
 
-def batches_by_length(ids: list[list[int]]) -> Iterator[list[int]]:
-    """Indices in batches of similar length that hold a bounded number of tokens, so that little of them is padding."""
-    batch: list[int] = []
-    for index in sorted(range(len(ids)), key=lambda index: len(ids[index])):
-        if batch and len(ids[index]) * (len(batch) + 1) > TOKENS_PER_BATCH:
-            yield batch
-            batch = []
-        batch.append(index)
-    yield batch
+def linear_probe(source: Path, training: Rated, held_out: Rated) -> float:
+    """Held-out accuracy of logistic regression on the encoder's embeddings, which stay as they are."""
+    from sklearn.linear_model import LogisticRegression
 
-
-def lower_features(model: nn.Module, tokenizer: object, data: Rated) -> list[Features]:
-    """What the frozen lower layers make of each text, computed once."""
-    bert, upper = model.bert, model.bert.layers[FROZEN_LAYERS:]
-    ids = tokenizer([text for text, _ in data], truncation=True)["input_ids"]
-    labels = torch.tensor([label for _, label in data])
-    features = []
-    bert.layers = bert.layers[:FROZEN_LAYERS]
-    for batch in tqdm(list(batches_by_length(ids)), desc="  features", leave=False, disable=None):
-        padded = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt")
-        with torch.inference_mode():
-            states = bert(padded["input_ids"], padded["attention_mask"]).last_hidden_state
-        # Tensors of inference mode cannot be trained on: a copy can.
-        features.append((states.clone(), padded["attention_mask"], labels[batch]))
-    bert.layers.extend(upper)
-    return features
-
-
-def fit(model: nn.Module, features: list[Features], epochs: int, rate: float = 1e-4) -> float:
-    """Train the upper layers, the pooler and the head on the features; the last epoch's mean loss."""
-    upper = model.bert.layers[FROZEN_LAYERS:]
-    new = [*model.bert.pooler.parameters(), *model.head.parameters()]
-    groups = [{"params": upper.parameters(), "lr": rate}, {"params": new, "lr": 5 * rate}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-    steps = epochs * len(features)
-    warm_up = steps // 10 + 1
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
+    encoder = SentenceTransformer(str(source), device="cpu")
+    (x, y), (other_x, other_y) = (
+        (encoder.encode([text for text, _ in data], show_progress_bar=sys.stderr.isatty()), [label for _, label in data])
+        for data in (training, held_out)
     )
-    model.train()
-    for _ in range(epochs):
-        total = 0.0
-        order = random.sample(features, len(features))
-        for x, mask, labels in tqdm(order, desc="  fitting", leave=False, disable=None):
-            bias = attention_bias(mask, x.dtype)
-            for block in upper:
-                x, _ = block(x, bias)
-            pooled = model.bert.pooler(x)
-            loss = nn.functional.cross_entropy(model.head.classifier(model.head.dropout(pooled)), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-    model.eval()
-    return total / len(features)
+    return float(LogisticRegression(max_iter=1000).fit(x, y).score(other_x, other_y))
+
+
+def encoded(data: Rated, tokenizer: object) -> list[dict]:
+    """Rows that a trainer takes."""
+    found = tokenizer([text for text, _ in data], truncation=True, max_length=128)
+    fields = ("input_ids", "attention_mask")
+    return [{name: found[name][row] for name in fields} | {"labels": label} for row, (_, label) in enumerate(data)]
+
+
+def curve(values: list[float], width: int = 60) -> str:
+    """A line of blocks, high for high values."""
+    parts = [float(np.mean(part)) for part in np.array_split(values, min(width, len(values)))]
+    low, high = min(parts), max(parts)
+    return "".join("▁▂▃▄▅▆▇█"[round(7 * (one - low) / max(high - low, 1e-9))] for one in parts)
 
 
 def accuracy(classify: Callable[[list[str]], list[dict]], data: Rated) -> float:
@@ -134,8 +106,8 @@ def majority(data: Rated) -> float:
     return max(positive, 1 - positive)
 
 
-def make_classifier(folder: Path, epochs: int, texts: int | None) -> None:
-    """Fit the classifier, save it to `folder`, and print how good it is on texts that it has not seen."""
+def make_classifier(folder: Path, epochs: float, texts: int | None, seed: int) -> None:
+    """Fine-tune the classifier, save it to `folder`, and print how good it is on texts that it has not seen."""
     with stage("reading the snippets") as notes:
         films = rated("movies")
         random.shuffle(films)
@@ -146,24 +118,42 @@ def make_classifier(folder: Path, epochs: int, texts: int | None) -> None:
         source, _ = fetch(ENCODER, assets_folder())
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForSequenceClassification.from_pretrained(source, id2label=LABELS)
-        notes.append(f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.1f} M parameters")
-    with stage(f"features: layers 1–{FROZEN_LAYERS} of each text, once") as notes:
-        features = lower_features(model, tokenizer, training)
-        notes.append(f"{sum(int(mask.sum()) for _, mask, _ in features):,} tokens in {len(features)} batches")
-    with stage(f"fitting layers {FROZEN_LAYERS + 1}–6 and the head, {epochs}×") as notes:
-        notes.append(f"loss {fit(model, features, epochs):.3f}")
+        notes.append(f"{model.num_parameters() / 1e6:.1f} M parameters")
+    with stage("a linear probe on its embeddings") as notes:
+        probe = linear_probe(source, training, held_out)
+        notes.append(f"{probe:.1%} of the held-out reviews")
+
+    def compute_metrics(found: EvalPrediction) -> dict[str, float]:
+        return {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())}
+
+    args = TrainingArguments(
+        str(folder), num_train_epochs=epochs, per_device_train_batch_size=16, per_device_eval_batch_size=64,
+        learning_rate=1e-4, warmup_steps=0.1, weight_decay=0.01, group_by_length=True, logging_steps=10,
+        eval_strategy="steps", eval_steps=0.34, save_strategy="no", seed=seed, use_cpu=True,
+        disable_tqdm=not sys.stderr.isatty(),
+    )  # fmt: skip
+    print("  fine-tuning all layers with Trainer")
+    trainer = Trainer(
+        model, args, train_dataset=encoded(training, tokenizer), eval_dataset=encoded(held_out[:500], tokenizer),
+        processing_class=tokenizer, compute_metrics=compute_metrics,
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)  # Without a terminal there is neither bar nor a line for each log.
+    output = trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    print(f"  {'':<50}{output.metrics['train_runtime']:6.1f} s   loss {losses[0]:.2f} → {losses[-1]:.2f}")
+    print(f"  loss  {curve(losses)}")
     with stage("saving an ordinary checkpoint folder"):
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        trainer.save_model()
     classify = pipeline("sentiment-analysis", model=folder)
     rows = []
     for name, data in {"film reviews (held out)": held_out, **elsewhere}.items():
         with stage(f"answering on {name}"):
             rows.append((name, len(data), accuracy(classify, data), majority(data)))
-    print(f"\n  {'accuracy on':<26}{'texts':>7}{'Samovar':>10}{'majority':>10}")
+    print(f"\n  {'accuracy on':<26}{'texts':>7}{'Samovar':>10}{'majority':>10}{'probe':>10}")
     for name, count, ours, baseline in rows:
-        print(f"  {name:<26}{count:>7,}{ours:>10.1%}{baseline:>10.1%}")
+        print(f"  {name:<26}{count:>7,}{ours:>10.1%}{baseline:>10.1%}{f'{probe:.1%}' if 'held' in name else '':>10}")
     print("  (product reviews and tweets are other kinds of text than it learned from)")
+    print(f"  curves and numbers: {folder / 'report' / 'index.html'}")
 
 
 def answer(folder: Path, sentences: list[str]) -> None:
@@ -188,7 +178,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sentences", nargs="*", help="your own sentences; asked for on a terminal when absent")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "sentiment", help="where the model is saved")
-    parser.add_argument("--epochs", type=int, default=1, help="passes over the training snippets")
+    parser.add_argument("--epochs", type=float, default=1, help="passes over the training snippets")
     parser.add_argument("--texts", type=int, help="use at most so many snippets of each kind (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -198,7 +188,7 @@ def main() -> int:
     began = time.perf_counter()
     print(f"Sentiment from film reviews ({torch.get_num_threads()} threads)")
     try:
-        make_classifier(options.folder, options.epochs, options.texts)
+        make_classifier(options.folder, options.epochs, options.texts, options.seed)
         answer(options.folder, options.sentences)
     except (SamovarError, AssetError) as error:
         print(f"\nerror: {error}", file=sys.stderr)

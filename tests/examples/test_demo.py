@@ -30,8 +30,11 @@ def test_demo_fits_answers_and_saves_a_checkpoint_that_the_reference_reads(tmp_p
     assert done.stderr == ""
     answers = re.findall(r"^  (positive|negative) +([\d.]+)%  (.+)$", done.stdout, re.MULTILINE)
     assert [(label, text) for label, _, text in answers] == [("positive", SENTENCES[0]), ("negative", SENTENCES[1])]
-    ours, baseline = map(float, re.findall(r"film reviews \(held out\) +2,000 +([\d.]+)% +([\d.]+)%", done.stdout)[0])
-    assert ours > baseline + 10
+    row = re.findall(r"film reviews \(held out\) +2,000 +([\d.]+)% +([\d.]+)% +([\d.]+)%", done.stdout)
+    ours, baseline, probe = map(float, row[0])
+    assert ours > probe + 1
+    assert probe > baseline + 10
+    assert re.search(r"loss  [▁▂▃▄▅▆▇█]{10,}", done.stdout)
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
