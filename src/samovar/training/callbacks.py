@@ -177,7 +177,7 @@ class ProgressCallback(TrainerCallback):
         if "loss" in logs:
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
         else:
-            self.bar.write(shown(logs))
+            self.bar.write(shown(logs), file=sys.stderr)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: Control, **k: Any) -> None:
         """The bar is done."""
