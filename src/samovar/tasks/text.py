@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from samovar.generation.mixin import GenerationMixin
 from samovar.tasks import outputs
 from samovar.tasks.base import TaskModel
 from samovar.tasks.losses import IGNORED, classification_loss, next_token_loss, span_loss, token_loss
@@ -80,7 +81,7 @@ class MaskedLM(TextTask):
     output_class = outputs.MaskedLMOutput
 
 
-class CausalLM(TextTask):
+class CausalLM(GenerationMixin, TextTask):
     """The next token at each position; `labels` (batch, sequence) are the inputs themselves, shifted inside."""
 
     task = "causal-lm"

@@ -1,0 +1,95 @@
+"""Greedy decoding and sampling: one token per text and step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from samovar.errors import InputError
+from samovar.generation.config import GenerationConfig
+from samovar.generation.draws import Draws, pick
+from samovar.generation.processors import LogitsProcessorList
+from samovar.generation.record import Record, nothing_allowed
+from samovar.generation.steps import Steps
+from samovar.generation.stopping import MaxLengthCriteria, MaxTimeCriteria, StoppingCriteriaList
+from samovar.generation.streamers import BaseStreamer
+from samovar.generation.text import Texts
+
+
+class Ending:
+    """Which texts are finished. Asks the device once per step, and not at all where only the length ends texts."""
+
+    def __init__(self, criteria: StoppingCriteriaList, config: GenerationConfig, rows: int, device: Any) -> None:
+        self.longest = config.max_length
+        own = [one for one in criteria if isinstance(one, MaxLengthCriteria)]
+        self.longest = min([self.longest, *(one.max_length for one in own)])
+        self.criteria = StoppingCriteriaList(one for one in criteria if one not in own)
+        self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.broken = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.pad = config.pad_token_id
+        apart = any(not isinstance(one, MaxTimeCriteria) for one in self.criteria)
+        if apart and rows > 1 and self.pad is None:
+            raise InputError(
+                f"{rows} texts may end at different lengths, and there is no token to fill up the shorter ones.",
+                "Set pad_token_id (any id will do, such as the end token's).",
+            )
+
+    def padded(self, tokens: Tensor) -> Tensor:
+        """The tokens, with the padding token where a text is finished."""
+        return tokens if self.pad is None or not self.criteria else tokens.masked_fill(self.finished, self.pad)
+
+    def check(self, scores: Tensor) -> None:
+        """Note rows without any finite best score."""
+        best = scores.amax(-1)
+        self.broken |= ~(best > -torch.inf) & ~self.finished
+
+    def reached(self, ids: Tensor, scores: tuple[Tensor, ...] | None) -> bool:
+        """Whether all texts are finished. Raises `NumericError` if a step left nothing to choose from."""
+        if self.criteria:
+            self.finished |= self.criteria(ids, scores)
+            done, broken = torch.stack([self.finished.all(), self.broken.any()]).tolist()
+            if broken:
+                raise nothing_allowed()
+            if done:
+                return True
+        return ids.shape[1] >= self.longest
+
+    def close(self) -> None:
+        """Raise `NumericError` if any step left nothing to choose from."""
+        if bool(self.broken.any()):
+            raise nothing_allowed()
+
+
+def write(
+    steps: Steps,
+    ids: Tensor,
+    processors: LogitsProcessorList,
+    criteria: StoppingCriteriaList,
+    config: GenerationConfig,
+    draws: Draws | None,
+    streamer: BaseStreamer | None,
+) -> Any:
+    """Continue texts (rows, length) by the best token each, or by drawn ones. Returns ids or an output object."""
+    ending = Ending(criteria, config, len(ids), ids.device)
+    record = Record(config, steps)
+    texts = Texts(ids, ending.longest, config.pad_token_id or 0)
+    prompt = ids.shape[1]
+    while True:
+        output = steps(texts.ids)
+        logits = output.logits[:, -1].float()
+        record.add_layers(output)
+        scores = processors(texts.ids, logits)
+        record.add(logits, scores)
+        del output  # a prompt's logits are large, and only the last are needed
+        ending.check(scores)
+        tokens = scores.argmax(-1) if draws is None else pick(scores, draws.uniform(texts.length - prompt))
+        tokens = ending.padded(tokens)
+        texts.append(tokens)
+        if streamer is not None:
+            streamer.put(tokens.cpu())
+        if ending.reached(texts.ids, record.so_far) or (streamer is not None and streamer.cancelled):
+            break
+    ending.close()
+    return record.finish(texts.ids)

@@ -1,0 +1,98 @@
+"""A model called step by step: it is given only what it has not read yet, and its cache follows the texts."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from samovar.generation.config import GenerationConfig
+from samovar.generation.prompt import Prompt
+from samovar.nn.positions import PaddingAwarePositions
+
+
+class Steps:
+    """Calls of one model for texts that grow.
+
+    With a cache, a call is given the tokens after those already read; a model without one is given all of them.
+    Positions are passed where a prompt is padded on the left: real tokens count from 0.
+    """
+
+    def __init__(self, model: Any, prompt: Prompt, config: GenerationConfig) -> None:
+        self.model = model
+        self.prompt = prompt
+        self.accepted = inspect.signature(model.forward).parameters
+        self.encoder_decoder = prompt.encoder_outputs is not None
+        self.further = dict(prompt.further)
+        self.cache: Any = self.further.pop("past_key_values", None)
+        self.cached = bool(config.use_cache) and "past_key_values" in self.accepted
+        self.read = cache_length(self.cache) if self.cached else 0
+        outputs = {"output_attentions": config.output_attentions, "output_hidden_states": config.output_hidden_states}
+        self.outputs = {name: True for name, wanted in outputs.items() if wanted}
+        counts_itself = any(isinstance(module, PaddingAwarePositions) for module in model.modules())
+        self.positions = prompt.mask is not None and "position_ids" in self.accepted and not counts_itself
+
+    def __call__(self, ids: Tensor, keep: int = 1) -> Any:
+        """The model's output for texts (rows, length); logits of at least the last `keep` positions."""
+        arguments = self.arguments(ids)
+        if "logits_to_keep" in self.accepted:
+            arguments["logits_to_keep"] = keep
+        output = self.model(**arguments, **self.outputs, return_dict=True)
+        if self.cached:
+            self.cache = output.past_key_values
+            self.read = ids.shape[1]
+        return output
+
+    def arguments(self, ids: Tensor) -> dict[str, Any]:
+        """The keyword arguments of one call."""
+        length, first = ids.shape[1], self.read
+        arguments = {name: along(value, self.prompt.ids, length, first) for name, value in self.further.items()}
+        mask = (
+            None
+            if self.prompt.mask is None
+            else F.pad(self.prompt.mask, (0, length - self.prompt.mask.shape[1]), value=1)
+        )
+        if self.encoder_decoder:
+            arguments |= {
+                "encoder_outputs": self.prompt.encoder_outputs,
+                "attention_mask": self.prompt.encoder_mask,
+                "decoder_input_ids": ids[:, first:],
+            }
+            if mask is not None:
+                arguments["decoder_attention_mask"] = mask
+        else:
+            arguments |= {"input_ids": ids[:, first:], "attention_mask": mask}
+        if mask is not None and self.positions and "position_ids" not in arguments:
+            arguments["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, first:]
+        if self.cached:
+            arguments |= {"past_key_values": self.cache, "use_cache": True}
+        elif "use_cache" in self.accepted:
+            arguments["use_cache"] = False
+        return arguments
+
+    def reorder(self, rows: Tensor) -> None:
+        """Let row i go on from what row `rows[i]` has read."""
+        if self.cache is not None:
+            self.cache.reorder(rows)
+
+    def crop(self, length: int) -> None:
+        """Forget what was read after `length` tokens."""
+        if self.cached and self.read > length:
+            self.cache.crop(length)
+            self.read = length
+
+
+def cache_length(cache: Any) -> int:
+    """How many tokens a cache holds."""
+    return 0 if cache is None else int(cache.get_seq_length())
+
+
+def along(value: Any, prompt: Tensor, length: int, first: int) -> Any:
+    """A further argument for the tokens from `first` on: what is given per token of the prompt goes on as it ended."""
+    if not isinstance(value, Tensor) or value.ndim != 2 or value.shape[1] != prompt.shape[1]:
+        return value
+    return F.pad(value[:, None].float(), (0, length - value.shape[1]), mode="replicate")[:, 0].to(value.dtype)[
+        :, first:
+    ]
