@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -84,6 +86,24 @@ def test_disabled_while_merged_is_the_base_model_and_merged_again_after(bert: sa
         assert not any(parameter.requires_grad for parameter in model.parameters())
     torch.testing.assert_close(logits(model, inputs), adapted, atol=1e-5, rtol=1e-5)
     assert bert.backbone.layers[0].self_attn.q_proj.merged_adapters == ("default",)
+
+
+def test_flags_set_by_hand_outlive_the_base_model_s_turn(bert: samovar.Model) -> None:
+    model = get_peft_model(bert, LoraConfig(**QUERY_VALUE))
+    bert.backbone.embeddings.word.weight.requires_grad_(True)
+    with model.disable_adapter():
+        assert not bert.backbone.embeddings.word.weight.requires_grad
+    assert bert.backbone.embeddings.word.weight.requires_grad
+
+
+def test_adapters_that_are_switched_off_are_merged_with_their_modules(bert: samovar.Model) -> None:
+    model = get_peft_model(bert, LoraConfig(modules_to_save=["classifier"], **QUERY_VALUE))
+    shake(model)
+    inputs = inputs_for(bert)
+    adapted = logits(model, inputs)
+    with model.disable_adapter():
+        merged = model.merge_and_unload()
+    torch.testing.assert_close(logits(merged, inputs), adapted, atol=1e-5, rtol=1e-5)
 
 
 def test_several_adapters_are_chosen_summed_and_deleted(bert: samovar.Model) -> None:
@@ -227,6 +247,11 @@ def test_a_model_with_adapters_runs_in_a_pipeline(tmp_path: Path) -> None:
     classify = samovar.pipeline("image-classification", model=model, image_processor=processor)
     answers = classify(Image.new("RGB", (20, 20), "red"))
     assert {answer["label"] for answer in answers} == {"LABEL_0", "LABEL_1", "LABEL_2"}
+
+
+def test_a_configuration_needs_no_torch() -> None:
+    program = "import sys; from samovar.adapters import LoraConfig; LoraConfig(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 # What goes wrong --------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ modules saved in full have their own names.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -187,10 +188,11 @@ def fill(model: nn.Module, name: str, tensors: Mapping[str, Tensor], origin: str
     """An adapter's values from a file's. Raises one `WeightsError` with everything that does not fit."""
     wanted = slots(model, name)
     given = {PREFIX + key.removeprefix(PREFIX): tensor for key, tensor in tensors.items()}
-    given = {key: tensor for key, tensor in given.items() if ".original_module." not in key}
-    # A layer that this adapter does not adapt may have been wrapped by the program that wrote the file.
-    for key in [key for key in given if key not in wanted and key.replace(".base_layer.", ".") in wanted]:
-        given[key.replace(".base_layer.", ".")] = given.pop(key)
+    for key in [key for key in given if key not in wanted]:
+        tensor = given.pop(key)
+        plain = spelled_plainly(key, wanted)
+        if plain is not None:
+            given.setdefault(plain, tensor)
     problems, ready = [], []
     for key, (parts, operation) in wanted.items():
         if key not in given:
@@ -217,6 +219,18 @@ def fill(model: nn.Module, name: str, tensors: Mapping[str, Tensor], origin: str
         )
     for part, value in ready:
         part.copy_(value)
+
+
+def spelled_plainly(key: str, wanted: Container[str]) -> str | None:
+    """A file's name without what its program's wrappers left in it; None for what is no part of an adapter.
+
+    With all biases trained, files hold some of them again under the names of the wrapped modules.
+    """
+    if ".original_module." in key:
+        return None
+    key = re.sub(r"\.modules_to_save(\.default)?\.", ".", key)
+    unwrapped = key.replace(".base_layer.", ".")
+    return unwrapped if unwrapped in wanted else key
 
 
 def shape_of(parts: Sequence[Tensor | int], operation: Operation | None) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ class LoraLayer(nn.Linear):
 
     Each adapter has a `lora_A` (r, inputs) and a `lora_B` (outputs, r). Where a checkpoint fuses several of our
     layers into one, as GPT-2 does with query, key and value, they share one `lora_A`, and the rows of the file's
-    `lora_B` are theirs in turn.
+    `lora_B` are theirs in turn; with dropout each draws a mask of its own.
     """
 
     lora_A: nn.ModuleDict  # noqa: N815 (the name in every file)

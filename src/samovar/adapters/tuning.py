@@ -209,13 +209,17 @@ def disabled(model: nn.Module) -> Iterator[None]:
     """The base model, for the duration of a `with` block."""
     was_on = state_of(model).enabled
     merged = {layer: layer.merged_adapters for layer in lora_layers(model)}
+    graded = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     enable(model, False)
     try:
         yield
     finally:
         enable(model, was_on)
         for layer, names in merged.items():
-            layer.merge(names)
+            if isinstance(layer, LoraLayer):  # The block may have unloaded the adapters.
+                layer.merge(names)
+        for parameter, flag in graded:  # What a caller had set by hand is set again.
+            parameter.requires_grad_(flag)
 
 
 def merge(model: nn.Module, names: Sequence[str] | None = None, safe: bool = False) -> None:
@@ -242,6 +246,8 @@ def unload(model: nn.Module) -> None:
     """Make the model an ordinary one: layers with the weights as they are now, modules with the copy in use."""
     for layer in lora_layers(model):
         layer.restore()
+    for module in saved_modules(model):
+        module.enabled = True  # Adapters that are switched off are merged all the same, and so are their modules.
     for name, parent in list(plain_parents(model)):
         setattr(parent, name, getattr(parent, name).in_use)
     model.__dict__.pop(STATE, None)
