@@ -201,7 +201,7 @@ def test_image_without_pixels() -> None:
         load_image(Image.new("RGB", (0, 5)))
 
 
-@pytest.mark.parametrize("value", [None, 3, 2.5, {"a": 1}, [COLOUR], object()], ids=repr)
+@pytest.mark.parametrize("value", [None, 3, 2.5, {"a": 1}, [COLOUR], object()], ids=lambda value: type(value).__name__)
 def test_not_an_image(value: Any) -> None:
     with pytest.raises(InputTypeError, match="Image expected"):
         load_image(value)
