@@ -97,6 +97,7 @@ DEFAULTS: dict[str, Any] = {
 # How many tokens are written where no length was given at all.
 DEFAULT_NEW_TOKENS = 20
 OUTPUT_FLAGS = ("output_attentions", "output_hidden_states", "output_scores", "output_logits")
+PAIRS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
 # Bookkeeping of the programs that wrote the file.
 TRANSIENT = ("_from_model_config", "_commit_hash", "transformers_version")
 
@@ -226,7 +227,16 @@ def layered(
     known = {**DEFAULTS, **own.__dict__, **call}
     options = {key: value for key, value in arguments.items() if key in known}
     rest = {key: value for key, value in arguments.items() if key not in known}
-    merged = GenerationConfig(**copy.deepcopy({**DEFAULTS, **drop_none(own.__dict__), **call, **options}))
+    values = dict(DEFAULTS)
+    for layer in (drop_none(own.__dict__), call, options):
+        for one, other in PAIRS:
+            # Two ways to say the same: the one said nearer to the call counts.
+            if layer.get(one) is not None:
+                values[other] = DEFAULTS[other]
+            if layer.get(other) is not None:
+                values[one] = DEFAULTS[one]
+        values.update(layer)
+    merged = GenerationConfig(**copy.deepcopy(values))
     for key, value in DEFAULTS.items():
         # A call's None takes back what the model's file says; strategies still need their neutral value.
         if getattr(merged, key) is None and value is not None:

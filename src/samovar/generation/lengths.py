@@ -63,14 +63,13 @@ def set_lengths(
 
 def set_maximum(config: GenerationConfig, chosen: frozenset[str], prompt: int) -> None:
     """The total length at which every text ends."""
-    both = config.max_new_tokens is not None and config.max_length is not None
-    if both and {"max_length", "max_new_tokens"} <= chosen:
-        logger.warning(
-            "max_new_tokens=%d and max_length=%d were both given: max_new_tokens counts.",
-            config.max_new_tokens,
-            config.max_length,
-        )
-    if config.max_new_tokens is not None and not (both and chosen & {"max_length", "max_new_tokens"} == {"max_length"}):
+    if config.max_new_tokens is not None:
+        if config.max_length is not None and {"max_length", "max_new_tokens"} <= chosen:
+            logger.warning(
+                "max_new_tokens=%d and max_length=%d were both given: max_new_tokens counts.",
+                config.max_new_tokens,
+                config.max_length,
+            )
         config.max_length = prompt + config.max_new_tokens
     elif config.max_length is None:
         config.max_length = prompt + DEFAULT_NEW_TOKENS
@@ -79,7 +78,7 @@ def set_maximum(config: GenerationConfig, chosen: frozenset[str], prompt: int) -
 def set_minimum(config: GenerationConfig, chosen: frozenset[str], prompt: int) -> None:
     """The total length before which no text ends."""
     if config.min_new_tokens is not None:
-        config.min_length = max(prompt + config.min_new_tokens, config.min_length if "min_length" in chosen else 0)
+        config.min_length = max(prompt + config.min_new_tokens, config.min_length)
     if config.min_length <= config.max_length:
         return
     minimum = next((key for key in ("min_new_tokens", "min_length") if key in chosen), None)
