@@ -19,6 +19,7 @@ from samovar.generation.lengths import set_lengths, window
 from samovar.generation.prompt import end_tokens, read_prompt
 from samovar.generation.rules import build_criteria, build_processors
 from samovar.generation.sampling import write
+from samovar.generation.speculative import draft_for, write_drafted
 from samovar.generation.steps import Steps
 from samovar.generation.streamers import BaseStreamer
 from samovar.generation.transitions import transition_scores
@@ -151,7 +152,11 @@ class GenerationMixin:
             streamer.put(expanded.ids.cpu())
         if config.num_beams > 1:
             return BeamSearch(steps, expanded.ids, processors, stops, config, draws).run()
-        result = write(steps, expanded.ids, processors, stops, config, draws, streamer)
+        if assistant_model is not None or config.prompt_lookup_num_tokens is not None:
+            draft = draft_for(self, assistant_model, expanded, config, processors, draws)
+            result = write_drafted(steps, draft, expanded.ids, processors, stops, config, draws, streamer)
+        else:
+            result = write(steps, expanded.ids, processors, stops, config, draws, streamer)
         if streamer is not None:
             streamer.end()
         return result
@@ -163,6 +168,8 @@ class GenerationMixin:
             raise InputError(
                 f"num_beams={config.num_beams} is more than the {vocabulary} tokens of the vocabulary.", "Use fewer."
             )
+        if config.num_beams > 1 and (assistant_model is not None or config.prompt_lookup_num_tokens is not None):
+            raise ConfigError("A draft is one text, and beams are several.", "Pass num_beams=1, or no draft.")
         if streamer is not None and config.num_beams > 1:
             raise ConfigError(
                 "Beams are chosen at the end, so there is nothing to stream.", "Pass num_beams=1, or no streamer."

@@ -78,12 +78,14 @@ def repetition_rules(config: GenerationConfig, prompt: Prompt) -> list[Callable[
     rules: list[Callable[..., Tensor]] = []
     if config.sequence_bias is not None:
         rules.append(SequenceBiasLogitsProcessor(config.sequence_bias))
-    source = prompt.encoder_ids
+    source, mask = prompt.encoder_ids, prompt.encoder_mask
     encoder_rules = config.encoder_repetition_penalty != 1.0 or config.encoder_no_repeat_ngram_size
     if encoder_rules and source is None:
         if prompt.encoder_outputs is not None:
             raise ConfigError("A rule about the encoder's text was set, but its ids were not given.", "Pass input_ids.")
-        source = prompt.ids  # of a decoder alone, the prompt is what is read
+        source, mask = prompt.ids, prompt.mask  # of a decoder alone, the prompt is what is read
+    if source is not None and mask is not None:
+        source = source.masked_fill(mask == 0, -1)  # padding is no part of a text
     if config.encoder_repetition_penalty != 1.0 and source is not None:
         rules.append(EncoderRepetitionPenaltyLogitsProcessor(config.encoder_repetition_penalty, source))
     if config.repetition_penalty != 1.0:
