@@ -173,3 +173,41 @@ def test_one_boolean_from_a_criterion_counts_for_all_rows() -> None:
     _, ours = pair()
     out = ours.generate(**prompts(), max_new_tokens=20, stopping_criteria=[lambda ids, scores: ids.shape[1] >= 10])
     assert out.shape[1] == 10
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"max_length": 14}, {"repetition_penalty": 1.5}])
+def test_vectors_in_place_of_ids(options: dict[str, Any]) -> None:
+    reference, ours = pair()
+    given = prompts()
+    ids = given.pop("input_ids")
+    options = {"max_new_tokens": 9, "eos_token_id": ENDS, **options}
+    if "max_length" in options:
+        del options["max_new_tokens"]
+    if "repetition_penalty" in options:
+        ids = ids[1:]  # one row's padding would be counted otherwise: the two differ in what it is counted in
+        given["attention_mask"] = given["attention_mask"][1:]
+        with pytest.warns(UserWarning, match="inputs_embeds"):
+            theirs = reference.generate(inputs_embeds=reference.get_input_embeddings()(ids), **given, **options)
+    else:
+        theirs = reference.generate(inputs_embeds=reference.get_input_embeddings()(ids), **given, **options)
+    mine = ours.generate(inputs_embeds=ours.get_input_embeddings()(ids), **given, **options)
+    assert torch.equal(theirs, mine)
+    assert mine.shape[1] <= 9
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_guidance_away_from_another_prompt(negative: bool) -> None:
+    reference, ours = pair()
+    given = prompts(padded=0)
+    other = {"negative_prompt_ids": torch.tensor([[4, 8]]).repeat(3, 1)} if negative else {}
+    options = {"guidance_scale": 1.6, "max_new_tokens": 10, **other}
+    theirs = reference.generate(**given, **options)
+    mine = ours.generate(**given, **options)
+    assert torch.equal(theirs, mine)
+    assert not torch.equal(mine, ours.generate(**given, max_new_tokens=10))
+    drafted = ours.generate(given["input_ids"][:1], prompt_lookup_num_tokens=3, **{**options, **first_row(other)})
+    assert torch.equal(drafted, ours.generate(given["input_ids"][:1], **{**options, **first_row(other)}))
+
+
+def first_row(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value[:1] for name, value in given.items()}

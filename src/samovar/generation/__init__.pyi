@@ -8,6 +8,9 @@ from .constraints import MinNewTokensLengthLogitsProcessor as MinNewTokensLength
 from .constraints import PrefixConstrainedLogitsProcessor as PrefixConstrainedLogitsProcessor
 from .constraints import SuppressTokensAtBeginLogitsProcessor as SuppressTokensAtBeginLogitsProcessor
 from .constraints import SuppressTokensLogitsProcessor as SuppressTokensLogitsProcessor
+from .guidance import (
+    UnbatchedClassifierFreeGuidanceLogitsProcessor as UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
 from .mixin import GenerationMixin as GenerationMixin
 from .outputs import GenerateBeamDecoderOnlyOutput as GenerateBeamDecoderOnlyOutput
 from .outputs import GenerateBeamEncoderDecoderOutput as GenerateBeamEncoderDecoderOutput

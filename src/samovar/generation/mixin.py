@@ -15,6 +15,7 @@ from samovar.errors import ConfigError, InputError
 from samovar.generation.beams import BeamSearch
 from samovar.generation.config import GENERATION_FILE, GenerationConfig, layered
 from samovar.generation.draws import Draws
+from samovar.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
 from samovar.generation.lengths import set_lengths, window
 from samovar.generation.prompt import end_tokens, read_prompt
 from samovar.generation.rules import build_criteria, build_processors
@@ -88,7 +89,8 @@ class GenerationMixin:
 
         `inputs` (or `input_ids`): ids (rows, length), padded on the left under an `attention_mask`; without any, the
         text starts from the beginning-of-text token. Of an encoder–decoder they are what the encoder reads, and
-        `decoder_input_ids` may start the decoder's text. Other keyword arguments are decoding options (the keys of
+        `decoder_input_ids` may start the decoder's text. `inputs_embeds` (rows, length, hidden) may stand in place of
+        ids: a decoder then returns only what it writes. Other keyword arguments are decoding options (the keys of
         `GenerationConfig`), or go to the model. `tokenizer` is needed with `stop_strings`.
 
         Returns ids (rows · num_return_sequences, length), with the prompt for a decoder; texts that ended earlier are
@@ -102,8 +104,10 @@ class GenerationMixin:
         token can be chosen.
         """
         tokenizer = kwargs.pop("tokenizer", None)
+        negative = {name: kwargs.pop(name, None) for name in ("negative_prompt_ids", "negative_prompt_attention_mask")}
         config, given, chosen = layered(self.generation_config, generation_config, kwargs)
         check_supported(config)
+        guidance = self.guidance(config, *negative.values())
         self.check_strategy(config, streamer, assistant_model)
         try:
             return self.decode(
@@ -111,7 +115,9 @@ class GenerationMixin:
                 chosen,
                 inputs,
                 given,
-                build=lambda prompt: build_processors(config, prompt, logits_processor, prefix_allowed_tokens_fn),
+                build=lambda prompt: build_processors(
+                    config, prompt, logits_processor, prefix_allowed_tokens_fn, guidance
+                ),
                 criteria=stopping_criteria,
                 tokenizer=tokenizer,
                 assistant_model=assistant_model,
@@ -140,7 +146,10 @@ class GenerationMixin:
         if config.pad_token_id is None and ends:
             config.pad_token_id = ends[0]
         encoder_decoder = prompt.encoder_outputs is not None
-        set_lengths(config, chosen, prompt.ids.shape[1], *window(self), encoder_decoder)
+        set_lengths(config, chosen, prompt.length, *window(self), encoder_decoder)
+        # From here on lengths count ids, of which a prompt of vectors has none.
+        config.max_length -= prompt.length - prompt.ids.shape[1]
+        config.min_length = max(config.min_length - (prompt.length - prompt.ids.shape[1]), 0)
         draws = None
         copies = max(config.num_beams, config.num_return_sequences)
         expanded = prompt.expanded(copies)
@@ -160,6 +169,18 @@ class GenerationMixin:
         if streamer is not None:
             streamer.end()
         return result
+
+    def guidance(self, config: GenerationConfig, other: Tensor | None, mask: Tensor | None) -> Any:
+        """The processor for `guidance_scale`, where it is set."""
+        if config.guidance_scale in (None, 1):
+            return None
+        # Beams change places, which a cache of its own would not follow.
+        cached = config.use_cache and config.num_beams == 1
+        if other is not None and config.num_return_sequences * config.num_beams > 1 and len(other) > 1:
+            copies = max(config.num_return_sequences, config.num_beams)
+            other = other.repeat_interleave(copies, dim=0)
+            mask = None if mask is None else mask.repeat_interleave(copies, dim=0)
+        return UnbatchedClassifierFreeGuidanceLogitsProcessor(config.guidance_scale, self, other, mask, cached)
 
     def check_strategy(self, config: GenerationConfig, streamer: Any, assistant_model: Any) -> None:
         """Raise for combinations that exclude each other, before anything is computed."""

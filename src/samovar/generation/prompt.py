@@ -27,7 +27,13 @@ class Prompt:
     encoder_ids: Tensor | None = None
     encoder_mask: Tensor | None = None
     encoder_outputs: Any = None
+    embeds: Tensor | None = None  # (rows, length, hidden): what a decoder reads in place of `ids`
     further: dict[str, Any] = dataclasses.field(default_factory=dict)  # other arguments of the model's forward
+
+    @property
+    def length(self) -> int:
+        """How many tokens the model that writes has read before it writes."""
+        return self.ids.shape[1] if self.embeds is None else self.embeds.shape[1]
 
     def expanded(self, count: int) -> Prompt:
         """Every row `count` times, copies side by side."""
@@ -64,8 +70,29 @@ def read_prompt(model: Any, inputs: Any, given: dict[str, Any], config: Generati
     placed = {name: value.to(model.device) if isinstance(value, Tensor) else value for name, value in given.items()}
     if encoder_decoder:
         return encoder_decoder_prompt(model, ids, mask, placed, config)
+    embeds = placed.pop("inputs_embeds", None)
+    if embeds is not None:
+        return embedded_prompt(model, ids, embeds, mask, placed, config)
     ids = start(model, config) if ids is None else checked_ids(ids, model)
     return Prompt(ids, checked_mask(mask, ids, config), further=placed)
+
+
+def embedded_prompt(
+    model: Any, ids: Any, embeds: Tensor, mask: Tensor | None, given: dict[str, Any], config: GenerationConfig
+) -> Prompt:
+    """A decoder's prompt of vectors; ids beside them are returned and seen by processors, not by the model."""
+    if embeds.ndim != 3 or embeds.shape[0] == 0 or embeds.shape[1] == 0:
+        raise InputError(
+            f"inputs_embeds have the shape {tuple(embeds.shape)}; (rows, length, hidden) is expected, none of them 0.",
+            "Use model.get_input_embeddings()(input_ids).",
+        )
+    shape = embeds.shape[:2]
+    read = torch.full(shape, -1, device=model.device)
+    mask = None if mask is None else checked_mask(mask, read, config)
+    text = (
+        torch.zeros(len(embeds), 0, dtype=torch.long, device=model.device) if ids is None else checked_ids(ids, model)
+    )
+    return Prompt(text, mask, embeds=embeds, further=given)
 
 
 def check_arguments(model: Any, given: Mapping[str, Any], encoder_decoder: bool) -> None:

@@ -59,12 +59,14 @@ def build_processors(
     prompt: Prompt,
     own: Sequence[Callable[..., Tensor]] | None = None,
     prefix_allowed_tokens_fn: Callable[[int, Tensor], Sequence[int]] | None = None,
+    guidance: Callable[..., Tensor] | None = None,
 ) -> LogitsProcessorList:
-    """Rules first, then the user's `own` processors, then the cuts of sampling.
+    """Guidance first, then rules, the user's `own` processors, and the cuts of sampling.
 
     A processor of the user's replaces one of the same class that the configuration asks for.
     """
-    rules = [*repetition_rules(config, prompt), *length_rules(config, prompt, prefix_allowed_tokens_fn)]
+    first = [] if guidance is None else [guidance]
+    rules = [*first, *repetition_rules(config, prompt), *length_rules(config, prompt, prefix_allowed_tokens_fn)]
     merged = merge(rules, list(own or ()))
     if config.do_sample:
         merged += sampling_cuts(config)
@@ -78,18 +80,19 @@ def repetition_rules(config: GenerationConfig, prompt: Prompt) -> list[Callable[
     rules: list[Callable[..., Tensor]] = []
     if config.sequence_bias is not None:
         rules.append(SequenceBiasLogitsProcessor(config.sequence_bias))
+    own_mask = prompt.mask if prompt.embeds is None else None
     source, mask = prompt.encoder_ids, prompt.encoder_mask
     encoder_rules = config.encoder_repetition_penalty != 1.0 or config.encoder_no_repeat_ngram_size
     if encoder_rules and source is None:
         if prompt.encoder_outputs is not None:
             raise ConfigError("A rule about the encoder's text was set, but its ids were not given.", "Pass input_ids.")
-        source, mask = prompt.ids, prompt.mask  # of a decoder alone, the prompt is what is read
+        source, mask = prompt.ids, own_mask  # of a decoder alone, the prompt is what is read
     if source is not None and mask is not None:
         source = source.masked_fill(mask == 0, -1)  # padding is no part of a text
     if config.encoder_repetition_penalty != 1.0 and source is not None:
         rules.append(EncoderRepetitionPenaltyLogitsProcessor(config.encoder_repetition_penalty, source))
     if config.repetition_penalty != 1.0:
-        padding = None if prompt.mask is None else prompt.mask.argmax(1)
+        padding = None if own_mask is None else own_mask.argmax(1)
         rules.append(RepetitionPenaltyLogitsProcessor(config.repetition_penalty, padding))
     if config.no_repeat_ngram_size:
         rules.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class Steps:
         self.prompt = prompt
         self.accepted = inspect.signature(model.forward).parameters
         self.encoder_decoder = prompt.encoder_outputs is not None
+        self.before = prompt.length - prompt.ids.shape[1]  # positions that have no id
         self.further = dict(prompt.further)
         self.cache: Any = self.further.pop("past_key_values", None)
         self.cached = bool(config.use_cache) and "past_key_values" in self.accepted
@@ -42,13 +44,13 @@ class Steps:
         output = self.model(**arguments, **self.outputs, return_dict=True)
         if self.cached:
             self.cache = output.past_key_values
-            self.read = ids.shape[1]
+            self.read = ids.shape[1] + self.before
         return output
 
     def arguments(self, ids: Tensor) -> dict[str, Any]:
         """The keyword arguments of one call."""
-        length, first = ids.shape[1], self.read
-        arguments = {name: along(value, self.prompt.ids, length, first) for name, value in self.further.items()}
+        length, first = ids.shape[1] + self.before, self.read
+        arguments = {name: along(value, self.prompt.length, length, first) for name, value in self.further.items()}
         mask = (
             None
             if self.prompt.mask is None
@@ -63,7 +65,7 @@ class Steps:
             if mask is not None:
                 arguments["decoder_attention_mask"] = mask
         else:
-            arguments |= {"input_ids": ids[:, first:], "attention_mask": mask}
+            arguments |= {"attention_mask": mask, **self.given(ids, first)}
         if mask is not None and self.positions and "position_ids" not in arguments:
             arguments["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, first:]
         if self.cached:
@@ -72,6 +74,13 @@ class Steps:
             arguments["use_cache"] = False
         return arguments
 
+    def given(self, ids: Tensor, first: int) -> dict[str, Tensor]:
+        """A decoder's text from position `first` on: ids, or vectors while the prompt's are among them."""
+        if self.prompt.embeds is None or first >= self.prompt.length:
+            return {"input_ids": ids[:, first - self.before :]}
+        written = self.model.get_input_embeddings()(ids[:, self.prompt.ids.shape[1] :])
+        return {"inputs_embeds": torch.cat([self.prompt.embeds, written], dim=1)[:, first:]}
+
     def reorder(self, rows: Tensor) -> None:
         """Let row i go on from what row `rows[i]` has read."""
         if self.cache is not None:
@@ -79,6 +88,7 @@ class Steps:
 
     def crop(self, length: int) -> None:
         """Forget what was read after `length` tokens."""
+        length += self.before
         if self.cached and self.read > length:
             self.cache.crop(length)
             self.read = length
@@ -89,9 +99,9 @@ def cache_length(cache: Any) -> int:
     return 0 if cache is None else int(cache.get_seq_length())
 
 
-def along(value: Any, prompt: Tensor, length: int, first: int) -> Any:
+def along(value: Any, prompt: int, length: int, first: int) -> Any:
     """A further argument for the tokens from `first` on: what is given per token of the prompt goes on as it ended."""
-    if not isinstance(value, Tensor) or value.ndim != 2 or value.shape[1] != prompt.shape[1]:
+    if not isinstance(value, Tensor) or value.ndim != 2 or value.shape[1] != prompt:
         return value
     return F.pad(value[:, None].float(), (0, length - value.shape[1]), mode="replicate")[:, 0].to(value.dtype)[
         :, first:
