@@ -15,6 +15,7 @@ from assets import minilm_folder
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tour", ["tour.md", "tour.ru.md"])
 def test_the_tour_prints_what_it_says(tour: str) -> None:
     text = (ROOT / "docs" / tour).read_text("utf-8")

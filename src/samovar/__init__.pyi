@@ -1,7 +1,12 @@
 """The public names, declared once: type checkers read this file, and so does the lazy loader of `__init__`."""
 
+from . import adapters as adapters
 from . import evaluate as evaluate
 from . import sentence as sentence
+from .adapters.config import LoraConfig as LoraConfig
+from .adapters.config import TaskType as TaskType
+from .adapters.model import PeftModel as PeftModel
+from .adapters.model import get_peft_model as get_peft_model
 from .architectures.albert import AlbertConfig as AlbertConfig
 from .architectures.albert import AlbertForMaskedLM as AlbertForMaskedLM
 from .architectures.albert import AlbertForMultipleChoice as AlbertForMultipleChoice
@@ -181,3 +186,6 @@ from .vision.families import ViTImageProcessor as ViTImageProcessor
 from .vision.processor import ImageProcessor as ImageProcessor
 
 __version__: str
+
+# The field's name for any adapter's configuration, of which LoRA's is the one here.
+PeftConfig = LoraConfig

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from samovar.adapters.mixin import AdapterMixin
 from samovar.config import Config
 from samovar.errors import ConfigError, InputError
 from samovar.nn.attention import Attention, attention_function
@@ -36,7 +37,7 @@ class Construct(type):
         return model
 
 
-class Model(nn.Module, metaclass=Construct):
+class Model(AdapterMixin, nn.Module, metaclass=Construct):
     """Base of backbones and of models with heads.
 
     A class declares `config_class`, `weights` (checkpoint name ↔ our name) and `prefix` (what stands before the
@@ -128,9 +129,12 @@ class Model(nn.Module, metaclass=Construct):
     ) -> None:
         """Write `config.json` and safetensors under the checkpoint's own names, as one atomic change of the folder.
 
-        Files above `max_shard_size` (bytes, or text such as `"5GB"`) are split, with an index beside them.
+        Files above `max_shard_size` (bytes, or text such as `"5GB"`) are split, with an index beside them. Of a model
+        with adapters only these are written, in the adapters' own files.
         Raises `SaveError`, with the folder as it was.
         """
+        if self.peft_config:
+            return self.save_adapters(save_directory)
         from samovar.weights.save import save_model
 
         save_model(self, Path(save_directory), max_shard_size, state_dict)

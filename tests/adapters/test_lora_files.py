@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 import samovar
 from samovar.adapters import LoraConfig, PeftConfig, PeftModel, get_peft_model
-from samovar.adapters.mixin import AdapterMixin
 from samovar.errors import ConfigError, CorruptFileError, FileMissingError, InputTypeError, WeightsError
 
 KIND = "BertForSequenceClassification"
@@ -124,8 +123,7 @@ def test_a_loaded_adapter_is_frozen_unless_it_is_to_be_trained(folder: Path) -> 
 # Adapters on a model itself ---------------------------------------------------------------------------------------
 
 
-class Adaptable(AdapterMixin, samovar.BertForSequenceClassification):
-    """A model with the methods."""
+Adaptable = samovar.BertForSequenceClassification
 
 
 def test_a_model_takes_adapters_without_a_wrapper(folder: Path, tmp_path: Path) -> None:

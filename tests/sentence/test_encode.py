@@ -33,6 +33,7 @@ def theirs() -> Any:
     return Reference(str(minilm_folder()), device="cpu", prompts={"search": "search for: "})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -57,6 +58,7 @@ def test_equal_to_the_reference(ours: SentenceTransformer, theirs: Any, options:
         np.testing.assert_allclose(np.asarray(row), np.asarray(other), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
 def test_precisions(ours: SentenceTransformer, theirs: Any, precision: str) -> None:
     mine, reference = ours.encode(TEXTS, precision=precision), theirs.encode(TEXTS, precision=precision)

@@ -112,6 +112,7 @@ def test_learning_rates_of_the_reference(name: str) -> None:
         assert [share(step) for step in range(total)] == pytest.approx([rate.lr_lambdas[0](s) for s in range(total)])
 
 
+@pytest.mark.slow
 def test_real_snippets_teach_the_real_weights(tmp_path: Path) -> None:
     """Pairs of film reviews, alike when their ratings are: their correlation rises."""
     model = SentenceTransformer(minilm_folder(), device="cpu")

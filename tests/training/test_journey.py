@@ -115,6 +115,22 @@ def test_models_behave_as_modules() -> None:
     torch.testing.assert_close(half(**batch).logits.float(), wanted, atol=2e-2, rtol=2e-2)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_models_train_in_torch_s_own_wrapper(tmp_path: Path) -> None:
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model, plain = learner.model(**still), learner.model(**still)
+    batch = learner.pad(learner.rows(4))
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        torch.nn.parallel.DistributedDataParallel(model)(**batch).loss.backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    plain(**batch).loss.backward()
+    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
+        if other.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_models_compile_and_train_so() -> None:

@@ -22,6 +22,8 @@ from samovar.training.callbacks import TrainerCallback
 from samovar.training.search import BestRun, SearchError, hyperparameter_search
 from samovar.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quick_collections() -> Iterator[None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +295,50 @@ def test_predictions_of_unequal_length_are_filled_up(tmp_path: Path) -> None:
         size = len(row["input_ids"])
         assert labels[:size].tolist() == [one % 3 for one in row["input_ids"]]
         assert (labels[size:] == -100).all()
+
+
+FLAT = """
+import resource, sys, warnings
+import learner, torch
+
+class Wide(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x, labels=None):
+        return {"loss": self.scale.sum(), "logits": x[:, None].expand(-1, 25_000) * self.scale}
+
+class Rows:
+    def __len__(self): return 8_000
+    def __getitem__(self, row): return {"x": float(row), "labels": row % 2}
+
+def compute_metrics(found):
+    assert found.predictions.shape == (8_000, 25_000)
+    return {"last": float(found.predictions[-1, -1]), "sum": float(found.label_ids.sum())}
+
+trainer = learner.trainer(sys.argv[1], model=Wide(), data_collator=None, compute_metrics=compute_metrics,
+                          per_device_eval_batch_size=100)
+if len(sys.argv) > 2:
+    metrics = trainer.evaluate(Rows())
+    assert (metrics["eval_last"], metrics["eval_sum"]) == (7999.0, 4000.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_evaluation_leaves_memory_flat(tmp_path: Path) -> None:
+    """800 MB of logits, of which no more is held than a few batches."""
+    environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
+
+    def peak(*more: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", FLAT, str(tmp_path), *more], env=environment, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        return int(done.stdout.splitlines()[-1])
+
+    assert peak("evaluate") - peak() < 150_000
 
 
 def test_the_best_model_is_kept_and_stopping_is_early(tmp_path: Path) -> None:

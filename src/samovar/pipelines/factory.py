@@ -110,7 +110,9 @@ def read_settings(config: str | Path | Config | None, name: str, options: dict[s
 def spec_for(settings: Any, model: Any, pipeline_class: type[Pipeline] | None) -> TaskSpec:
     """The task of a model when none was named."""
     named = isinstance(model, str | Path)
-    saved_from = getattr(settings, "architectures", None) if named else [type(model).__name__]
+    # Adapters around a model leave its task.
+    inside = model.get_base_model() if hasattr(model, "get_base_model") else model
+    saved_from = getattr(settings, "architectures", None) if named else [type(inside).__name__]
     if pipeline_class is not None:
         auto = ("AutoModel",) if not saved_from else auto_for(saved_from[0])
         kind = "image" if saved_from and is_vision(saved_from[0]) else "text"

@@ -206,10 +206,15 @@ def loader(
     )
 
 
+def inner(model: Any) -> Any:
+    """The model inside what several processes or adapters wrapped around it."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def accepted_columns(model: Any, label_names: Sequence[str]) -> list[str]:
     """What the model's forward pass reads; empty where it takes anything."""
-    module = getattr(model, "module", model)
-    parameters = inspect.signature(module.forward).parameters.values()
+    parameters = inspect.signature(inner(model).forward).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return []
     return list(dict.fromkeys([*(one.name for one in parameters), *label_names, *LABEL_NAMES]))

@@ -52,6 +52,19 @@ class Saving:
         if hasattr(self.processing_class, "save_pretrained"):
             self.processing_class.save_pretrained(folder)
 
+    def create_model_card(self, **about: Any) -> None:
+        """`README.md` into the run's folder, with metrics and arguments; `about` as in `training.card.model_card`.
+
+        Sentences that somebody wrote into a card that is there stay.
+        """
+        from samovar.training.card import model_card
+
+        if self.is_world_process_zero():
+            path = Path(self.args.output_dir) / "README.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            before = path.read_text("utf-8") if path.exists() else None
+            write_file(path, model_card(self, before=before, **about))
+
     def save_state(self) -> None:
         """`trainer_state.json` into the run's folder."""
         if self.is_world_process_zero():
@@ -98,6 +111,7 @@ class Saving:
             raise InputError(f"{folder} is a file.", "Choose another output_dir.")
         with write_beside(folder) as beside:
             self.write_model(beside)
+        self.create_model_card(model_name=name, **card)
         options: dict[str, Any] = {} if blocking else {"run_as_future": True}
         return api.upload_folder(
             repo_id=repository, folder_path=folder, commit_message=commit_message, ignore_patterns=PRIVATE, **options

@@ -25,7 +25,7 @@ from samovar.training.callbacks import (
 )
 from samovar.training.checks import LabelCheck, check_variety, claimed, classes_of
 from samovar.training.collators import DataCollatorWithPadding, default_data_collator, trimmed
-from samovar.training.data import Columns, EpochSampler, accepted_columns, as_dataset, loader, row_lengths
+from samovar.training.data import Columns, EpochSampler, accepted_columns, as_dataset, inner, loader, row_lengths
 from samovar.training.evaluation import (
     EvalLoopOutput,
     EvalPrediction,
@@ -35,8 +35,10 @@ from samovar.training.evaluation import (
 )
 from samovar.training.optimisation import is_causal, make_optimiser, smoothed_loss
 from samovar.training.processes import make_accelerator, seed_everything
+from samovar.training.report import ReportCallback
 from samovar.training.saving import Saving
 from samovar.training.schedules import get_scheduler
+from samovar.training.trackers import tracker_callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ class Trainer(Saving):
         self.wrapped: Any = None
         self.callbacks: list[TrainerCallback] = [DefaultFlowCallback()]
         self.callbacks.append(PrinterCallback() if self.args.disable_tqdm else ProgressCallback())
-        for callback in callbacks or ():
+        for callback in (*tracker_callbacks(self.args.report_to), ReportCallback, *(callbacks or ())):
             self.add_callback(callback)
         self.tell("on_init_end")
 
@@ -151,7 +153,10 @@ class Trainer(Saving):
         path = checkpoints.find(resume, self.args.output_dir) if resume else None
         alone = claimed(self.args.output_dir) if self.accelerator.is_main_process else nullcontext()
         with alone:
-            return Loop(self, path).run()
+            output = Loop(self, path).run()
+        if self.args.push_to_hub:
+            self.push_to_hub()
+        return output
 
     def hyperparameter_search(
         self,
@@ -384,7 +389,7 @@ class Trainer(Saving):
 
 def default_labels(model: Any) -> list[str]:
     """The label columns of a model: those parameters of its forward pass that are labels."""
-    names = list(inspect.signature(getattr(model, "module", model).forward).parameters)
+    names = list(inspect.signature(inner(model).forward).parameters)
     if "start_positions" in names and "end_positions" in names:
         return ["start_positions", "end_positions"]
     return [name for name in names if "label" in name] or ["labels"]

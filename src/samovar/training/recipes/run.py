@@ -104,6 +104,7 @@ def train_task(
         metrics["eval_perplexity"] = language.perplexity(metrics["eval_loss"])
     trainer.save_model()
     trainer.save_metrics("eval", metrics)
+    trainer.create_model_card(dataset=Path(data).name, tasks=task)
     return trainer, metrics
 
 
