@@ -20,10 +20,10 @@ demo: $(RUNS_MODELS) assets
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(RUNS_TESTS) lint test-assets ## style, types and all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-fast: $(RUNS_TESTS) test-assets ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
 	@$(BIN)/python benchmarks/run.py $(ARGS)
