@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from toy_generators import EOS, PAD, VOCABULARY, pair, prompts
+from toy_generators import ENDS, EOS, PAD, VOCABULARY, pair, prompts
 
-# Several end tokens, so that some texts of a batch end early and others do not.
-ENDS = [EOS, 7, 9, 20, 31, 44]
 RULES: dict[str, dict[str, Any]] = {
     "none": {},
     "repetition": {"repetition_penalty": 1.7},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from toy_generators import EOS, VOCABULARY, pair
+from toy_generators import ENDS, VOCABULARY, pair
 
 import samovar
 from samovar.errors import ConfigError, InputError
@@ -16,8 +16,8 @@ PROMPT = torch.tensor([[20, 30, 40, 8, 20, 30]])
 STRATEGIES: list[dict[str, Any]] = [
     {},
     {"repetition_penalty": 1.4, "no_repeat_ngram_size": 3},
-    {"eos_token_id": [EOS, 7, 9, 20, 31, 44]},
-    {"min_new_tokens": 20, "eos_token_id": [EOS, 7, 9, 20, 31, 44]},
+    {"eos_token_id": ENDS},
+    {"min_new_tokens": 20, "eos_token_id": ENDS},
     {"do_sample": True, "seed": 5},
     {"do_sample": True, "seed": 6, "top_k": 0, "temperature": 1.4},
 ]

@@ -14,6 +14,8 @@ import samovar
 
 PAD, BOS, EOS, VOCABULARY = 3, 1, 2, 61
 TOKENS = {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD, "vocab_size": VOCABULARY}
+# Several end tokens, so that some texts of a batch end early and others do not.
+ENDS = [EOS, 7, 9, 20, 31, 44]
 CONFIGS: dict[str, Any] = {
     "GPT2LMHeadModel": lambda: transformers.GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=64, **TOKENS),
 }

@@ -68,9 +68,10 @@ class GenerationMixin:
         return loaded
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
-        """As `Model.save_pretrained`; also writes `generation_config.json`."""
+        """As `Model.save_pretrained`; also writes `generation_config.json`, unless only adapters are written."""
         super().save_pretrained(save_directory, **options)  # type: ignore[misc]
-        self.generation_config.save_pretrained(save_directory)
+        if not getattr(self, "peft_config", None):
+            self.generation_config.save_pretrained(save_directory)
 
     @torch.no_grad()
     def generate(
@@ -156,7 +157,7 @@ class GenerationMixin:
         if config.do_sample:
             draws = Draws(prompt if config.num_beams > 1 else expanded, config.seed, prompt.ids.device)
         processors, stops = build(expanded), build_criteria(config, criteria, tokenizer)
-        steps = Steps(self, expanded, config)
+        steps = Steps(self, prompt, config, copies)
         if streamer is not None:
             streamer.put(expanded.ids.cpu())
         if config.num_beams > 1:

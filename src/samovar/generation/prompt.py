@@ -39,7 +39,8 @@ class Prompt:
         """Every row `count` times, copies side by side."""
         if count == 1:
             return self
-        return Prompt(*(repeated(getattr(self, field.name), count) for field in dataclasses.fields(self)))
+        whole = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Prompt(**{name: repeated(one, count) for name, one in whole.items()})
 
 
 def repeated(value: Any, count: int) -> Any:
@@ -193,9 +194,11 @@ def encoder_decoder_prompt(
             if mask is None and config.pad_token_id is not None and config.pad_token_id not in end_tokens(config):
                 mask = (ids != config.pad_token_id).long()
         source = {"input_ids": ids} if embeds is None else {"inputs_embeds": embeds}
-        accepted = inspect.signature(encoder.forward).parameters
+        parameters = inspect.signature(encoder.forward).parameters.values()
+        all_names = any(one.kind is one.VAR_KEYWORD for one in parameters)
+        accepted = {one.name for one in parameters}
         wanted = {"output_attentions": config.output_attentions, "output_hidden_states": config.output_hidden_states}
-        options = {name: value for name, value in wanted.items() if value and name in accepted}
+        options = {name: value for name, value in wanted.items() if value and (all_names or name in accepted)}
         mask = None if mask is None else mask.to(model.device)
         outputs = encoder(**source, attention_mask=mask, return_dict=True, **options)
     rows = outputs.last_hidden_state.shape[0]

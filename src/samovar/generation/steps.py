@@ -9,9 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from samovar.errors import InputError
 from samovar.generation.config import GenerationConfig
-from samovar.generation.prompt import Prompt
+from samovar.generation.prompt import Prompt, repeated
 from samovar.nn.positions import PaddingAwarePositions
+
+CACHE = "past_key_values"
 
 
 class Steps:
@@ -21,23 +24,44 @@ class Steps:
     Positions are passed where a prompt is padded on the left: real tokens count from 0.
     """
 
-    def __init__(self, model: Any, prompt: Prompt, config: GenerationConfig) -> None:
+    def __init__(self, model: Any, prompt: Prompt, config: GenerationConfig, copies: int = 1) -> None:
         self.model = model
         self.prompt = prompt
+        self.copies = copies
         self.accepted = inspect.signature(model.forward).parameters
         self.encoder_decoder = prompt.encoder_outputs is not None
         self.before = prompt.length - prompt.ids.shape[1]  # positions that have no id
-        self.further = dict(prompt.further)
-        self.cache: Any = self.further.pop("past_key_values", None)
         self.cached = bool(config.use_cache) and "past_key_values" in self.accepted
+        self.cache: Any = prompt.further.get("past_key_values")
         self.read = cache_length(self.cache) if self.cached else 0
+        if self.read >= prompt.length:
+            raise InputError(
+                f"past_key_values hold {self.read} tokens, the prompt has {prompt.length}: none is left to read.",
+                "Give the whole text, of which the cache holds the beginning.",
+            )
         outputs = {"output_attentions": config.output_attentions, "output_hidden_states": config.output_hidden_states}
         self.outputs = {name: True for name, wanted in outputs.items() if wanted}
         counts_itself = any(isinstance(module, PaddingAwarePositions) for module in model.modules())
         self.positions = prompt.mask is not None and "position_ids" in self.accepted and not counts_itself
 
     def __call__(self, ids: Tensor, keep: int = 1) -> Any:
-        """The model's output for texts (rows, length); logits of at least the last `keep` positions."""
+        """The model's output for texts (rows, length); logits of at least the last `keep` positions.
+
+        With `copies` of each prompt, the first call reads every prompt once and multiplies what came of it.
+        """
+        copies, self.copies = self.copies, 1
+        if copies == 1:
+            return self.call(ids, keep)
+        if not self.cached:
+            self.prompt = self.prompt.expanded(copies)
+            return self.call(ids, keep)
+        output = self.call(ids[::copies], keep)
+        self.prompt = self.prompt.expanded(copies)
+        self.reorder(torch.arange(len(ids), device=ids.device) // copies)
+        return type(output)(**{name: repeated(one, copies) for name, one in output.items() if name != CACHE})
+
+    def call(self, ids: Tensor, keep: int) -> Any:
+        """One call of the model."""
         arguments = self.arguments(ids)
         if "logits_to_keep" in self.accepted:
             arguments["logits_to_keep"] = keep
@@ -50,7 +74,8 @@ class Steps:
     def arguments(self, ids: Tensor) -> dict[str, Any]:
         """The keyword arguments of one call."""
         length, first = ids.shape[1] + self.before, self.read
-        arguments = {name: along(value, self.prompt.length, length, first) for name, value in self.further.items()}
+        further = self.prompt.further.items()
+        arguments = {name: along(one, self.prompt.length, length, first) for name, one in further if name != CACHE}
         mask = (
             None
             if self.prompt.mask is None
@@ -69,7 +94,7 @@ class Steps:
         if mask is not None and self.positions and "position_ids" not in arguments:
             arguments["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, first:]
         if self.cached:
-            arguments |= {"past_key_values": self.cache, "use_cache": True}
+            arguments |= {CACHE: self.cache, "use_cache": True}
         elif "use_cache" in self.accepted:
             arguments["use_cache"] = False
         return arguments
