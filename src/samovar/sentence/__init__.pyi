@@ -17,6 +17,7 @@ from .similarity import cos_sim as cos_sim
 from .similarity import dot_score as dot_score
 from .similarity import euclidean_sim as euclidean_sim
 from .similarity import manhattan_sim as manhattan_sim
+from .trainer import SentenceTransformerTrainer as SentenceTransformerTrainer
 
 # The names that these modules have in the field.
 evaluation = evaluators

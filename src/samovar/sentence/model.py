@@ -266,6 +266,12 @@ class SentenceTransformer(nn.Sequential):
 
         fit(self, train_objectives, **options)
 
+    def load_saved_weights(self, folder: str | Path) -> None:
+        """The weights of a folder that `save` wrote, into this model. Raises `WeightsError`."""
+        from samovar.sentence.trainer import load_weights
+
+        load_weights(self, folder)
+
     def evaluate(self, evaluator: Any, output_path: str | None = None) -> Any:
         """What the evaluator finds."""
         return evaluator(self, output_path)

@@ -132,8 +132,9 @@ def load_weights(model: Any, folder: str | Path) -> None:
     Raises `WeightsError` when the checkpoint is another model's.
     """
     path = Path(folder)
-    if hasattr(model, "load_adapter_weights"):
-        model.load_adapter_weights(path)
+    own = getattr(model, "load_adapter_weights", None) or getattr(model, "load_saved_weights", None)
+    if own is not None:
+        own(path)
     elif hasattr(type(model), "from_pretrained"):
         copy_weights(model, path)
     else:

@@ -98,7 +98,7 @@ class Trainer(Saving):
             if isinstance(eval_dataset, Mapping)
             else as_dataset(eval_dataset, "eval_dataset")
         )
-        if self.eval_dataset is None and self.args.eval_strategy != "no":
+        if self.eval_dataset is None and self.args.eval_strategy != "no" and self.needs_eval_dataset():
             raise InputError(f"eval_strategy={self.args.eval_strategy!r}, but no eval_dataset.", "Pass one.")
         self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
@@ -113,6 +113,10 @@ class Trainer(Saving):
         for callback in (*tracker_callbacks(self.args.report_to), ReportCallback, *(callbacks or ())):
             self.add_callback(callback)
         self.tell("on_init_end")
+
+    def needs_eval_dataset(self) -> bool:
+        """Whether there is nothing to evaluate without one."""
+        return True
 
     def new_state(self) -> TrainerState:
         """A run that has not begun."""
