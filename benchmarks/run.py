@@ -20,7 +20,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from measure import Row
 
-BENCHMARKS = ["size", "imports", "loading", "text_classification", "image_classification", "embeddings"]
+BENCHMARKS = ["size", "imports", "loading", "text_classification", "image_classification", "embeddings", "training"]
 
 
 def table(rows: list[Row]) -> str:

@@ -182,6 +182,7 @@ def test_tags(encoder: Path, form: str, tmp_path: Path) -> None:
     assert (entity["entity_group"], entity["word"].lower()) == ("TOWN", "riga")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["squad", "text"])
 def test_answers(encoder: Path, form: str, tmp_path: Path) -> None:
     rows = []
@@ -198,6 +199,7 @@ def test_answers(encoder: Path, form: str, tmp_path: Path) -> None:
     assert answer["answer"] == "Oslo"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "kind"), [("fill-mask", ".txt"), ("causal-lm", ".csv")])
 def test_language(task: str, kind: str, encoder: Path, decoder: Path, tmp_path: Path) -> None:
     texts = ["the samovar boils and the tea is poured"] * 40
@@ -227,6 +229,7 @@ def test_images(eye: Path, tmp_path: Path) -> None:
     assert run("image-classification", eye, tmp_path / "photos", tmp_path / "other") == 1
 
 
+@pytest.mark.slow
 def test_a_file_of_its_own_to_measure_on_and_going_on(encoder: Path, tmp_path: Path) -> None:
     data = written(reviews(), tmp_path / "films.csv")
     held_out = written(reviews(24).sample(frac=1, random_state=0), tmp_path / "held_out.csv")

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import json, resource, torch
 from samovar.pipelines.memory import keep_freed_memory
@@ -27,6 +29,7 @@ def run(**environment: str) -> tuple[bool, int]:
     return kept, faults
 
 
+@pytest.mark.slow
 def test_memory_is_kept_unless_told_otherwise() -> None:
     kept, few = run()
     left, many = run(SAMOVAR_KEEP_MEMORY="0")

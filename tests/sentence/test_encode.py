@@ -103,6 +103,7 @@ def test_query_and_document_prompts(theirs: Any) -> None:
     np.testing.assert_allclose(usual.encode(TEXTS[:5]), model.encode_query(TEXTS[:5]), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"])
 @pytest.mark.parametrize("include_prompt", [True, False])
 def test_pooling(theirs: Any, mode: str, include_prompt: bool) -> None:
@@ -144,6 +145,7 @@ def test_inputs_of_other_kinds(ours: SentenceTransformer) -> None:
     assert table.shape == (4, 384)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_words_are_cut(ours: SentenceTransformer, theirs: Any) -> None:
     text = "samovar kettle " * 50_000
     np.testing.assert_allclose(ours.encode(text), theirs.encode(text), rtol=0, atol=1e-5)

@@ -78,6 +78,7 @@ def assert_same(kind: str, model: Any, reference: Any, folder: Path, *arguments:
     assert len(next(iter(tables(folder / "mine").values()))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -177,6 +177,7 @@ def test_names_that_there_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         SentenceTransformer(minilm_folder(), similarity_fn_name="cosin")
 
 
+@pytest.mark.slow
 def test_a_push_is_loaded_back(tmp_path: Path) -> None:
     """In processes of their own, as the client reads its endpoint once."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "hub"))

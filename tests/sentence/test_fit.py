@@ -72,6 +72,7 @@ class Score:
 # What it arrives at ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["WarmupLinear", "WarmupCosine", "ConstantLR"])
 def test_weights_of_the_reference(scheduler: str) -> None:
     from sentence_transformers import InputExample as Row

@@ -102,6 +102,7 @@ KINDS = [
 WRAPPED = [kind for kind in KINDS if kind[0] in ("cosine", "contrastive", "triplet-cosine", "ranking", "cached")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count", "labels"), KINDS, ids=lambda value: str(value)[:20])
 def test_values_and_gradients_of_the_reference(
     theirs: Any, reference: Any, kind: str, count: int, labels: Tensor | None
@@ -113,6 +114,7 @@ def test_values_and_gradients_of_the_reference(
     assert [set(column) for column in features] == [set(column) for column in columns(theirs, count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count", "labels"), WRAPPED, ids=lambda value: str(value)[:20])
 def test_matryoshka_of_the_reference(theirs: Any, reference: Any, kind: str, count: int, labels: Tensor | None) -> None:
     dims, weights = [64, 384, 17], [0.5, 1.0, 2.0]

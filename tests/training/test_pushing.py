@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TRAIN = """
 import sys
 import learner
@@ -27,6 +29,7 @@ print(json.dumps([model.config.hidden_size, card.data.pipeline_tag, "samovar" in
 """
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_pushed_and_loaded_back(tmp_path: Path) -> None:
     """In processes of their own, as the client reads its endpoint once."""
     here = Path(__file__).parent

@@ -163,6 +163,7 @@ def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
     assert get_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-6")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["list", "collated"])
 def test_labels_out_of_range_name_their_row(form: str, tmp_path: Path) -> None:
     data = learner.rows(20)
@@ -258,6 +259,7 @@ class Evil:
         return os.mkdir, (str(self.path),)
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     class Second(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -275,6 +277,7 @@ def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     learner.trainer(tmp_path, num_train_epochs=1).train()
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path) -> None:
     """A limit on file sizes stops a real write, as a full disk does."""
     program = PROGRAM.replace(

@@ -62,6 +62,7 @@ def reference(mine: Any, folder: Path, data: Any, **options: Any) -> transformer
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
