@@ -82,6 +82,16 @@ def test_scores_are_the_reference_scores_and_the_arguments_stay_as_they_are(case
             torch.testing.assert_close(scores, given, equal_nan=True)
 
 
+@pytest.mark.parametrize("top_p", [0.0, 0.3, 0.9, 0.995, 0.9999])
+@pytest.mark.parametrize("width", [0.5, 3.0, 6.0])
+def test_top_p_over_a_large_vocabulary(top_p: float, width: float) -> None:
+    scores = torch.randn(4, 9000, generator=torch.Generator().manual_seed(3)) * width
+    for given in (scores, scores.masked_fill(scores < scores.topk(50)[0][:, -1:], -torch.inf)):
+        for options in ({}, {"min_tokens_to_keep": 5, "filter_value": -9.0}):
+            theirs = transformers.TopPLogitsWarper(top_p, **options)(text(4), given)
+            torch.testing.assert_close(generation.TopPLogitsWarper(top_p, **options)(text(4), given), theirs)
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 def test_rules_about_the_encoders_text(beams: int) -> None:
     source, scores = text(2, 9), torch.randn(2 * beams, VOCABULARY)

@@ -158,3 +158,27 @@ def test_a_prompt_is_read_once_however_many_beams_follow() -> None:
     finally:
         handle.remove()
     assert rows == [3, 12, 12]
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_finished_texts_leave_the_batch_and_change_nothing(name: str, use_cache: bool) -> None:
+    model, ours = both(name)
+    read = "decoder_input_ids" if model.config.is_encoder_decoder else "input_ids"
+    batch = {key: value.repeat(4, 1) for key, value in given(model).items()}
+    batch["input_ids"] = torch.where(
+        batch["attention_mask"].bool(), (batch["input_ids"] + torch.arange(12)[:, None]) % 50 + 4, batch["input_ids"]
+    )
+    rows: list[int] = []
+    handle = ours.register_forward_pre_hook(lambda _, __, named: rows.append(len(named[read])), with_kwargs=True)
+    ends = 8 + 3 * torch.arange(12).roll(5)
+    options = {"max_new_tokens": 40, "repetition_penalty": 1.2, "use_cache": use_cache}
+    criteria = [lambda ids, scores, **_: ids.shape[1] >= ends]
+    try:
+        mine = ours.generate(**batch, stopping_criteria=criteria, **options)
+    finally:
+        handle.remove()
+    theirs = model.generate(**batch, stopping_criteria=transformers.StoppingCriteriaList(criteria), **options)
+    assert torch.equal(mine, theirs)
+    assert rows == sorted(rows, reverse=True)
+    assert set(rows) == {12, 6, 3, 1}

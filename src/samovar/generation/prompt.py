@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -37,21 +37,27 @@ class Prompt:
 
     def expanded(self, count: int) -> Prompt:
         """Every row `count` times, copies side by side."""
-        if count == 1:
-            return self
+        return self if count == 1 else self.changed(lambda tensor: tensor.repeat_interleave(count, dim=0))
+
+    def selected(self, rows: Tensor) -> Prompt:
+        """These rows alone."""
+        return self.changed(lambda tensor: tensor[rows])
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Prompt:
+        """The prompt with every tensor changed."""
         whole = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Prompt(**{name: repeated(one, count) for name, one in whole.items()})
+        return Prompt(**{name: each_tensor(one, change) for name, one in whole.items()})
 
 
-def repeated(value: Any, count: int) -> Any:
-    """A tensor, or the tensors in a mapping or an output, with each row `count` times."""
+def each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor, or the tensors in a mapping, an output or a tuple, changed; numbers and caches as they are."""
     if isinstance(value, Tensor):
-        return value.repeat_interleave(count, dim=0) if value.ndim else value
+        return change(value) if value.ndim else value
     if isinstance(value, Mapping):
-        changed = {key: repeated(one, count) for key, one in value.items()}
+        changed = {key: each_tensor(one, change) for key, one in value.items()}
         return changed if type(value) is dict else type(value)(**changed)
     if isinstance(value, tuple):
-        return tuple(repeated(one, count) for one in value)
+        return tuple(each_tensor(one, change) for one in value)
     return value
 
 

@@ -109,7 +109,7 @@ def length_rules(
     """What forbids or forces tokens by the length reached."""
     rules: list[Callable[..., Tensor]] = []
     ends, length, device = end_tokens(config), prompt.ids.shape[1], prompt.ids.device
-    if ends and config.min_length:
+    if ends and config.min_length > length + (config.min_new_tokens or 0):
         rules.append(MinLengthLogitsProcessor(config.min_length, ends, device))
     if ends and config.min_new_tokens:
         rules.append(MinNewTokensLengthLogitsProcessor(length, config.min_new_tokens, ends, device))

@@ -28,6 +28,7 @@ class Ending:
         self.criteria = StoppingCriteriaList(one for one in criteria if one not in own)
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
         self.broken = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.count = 0  # finished texts, as of the last step
         self.pad = config.pad_token_id
         apart = any(not isinstance(one, MaxTimeCriteria) for one in self.criteria)
         if apart and rows > 1 and self.pad is None:
@@ -49,10 +50,10 @@ class Ending:
         """Whether all texts are finished. Raises `NumericError` if a step left nothing to choose from."""
         if self.criteria:
             self.finished |= self.criteria(ids, scores)
-            done, broken = torch.stack([self.finished.all(), self.broken.any()]).tolist()
+            self.count, broken = torch.stack([self.finished.sum(), self.broken.any()]).tolist()
             if broken:
                 raise nothing_allowed()
-            if done:
+            if self.count == len(self.finished):
                 return True
         return ids.shape[1] >= self.longest
 
@@ -75,7 +76,7 @@ def write(
     ending = Ending(criteria, config, len(ids), ids.device)
     record = Record(config, steps)
     texts = Texts(ids, ending.longest, config.pad_token_id or 0)
-    prompt = ids.shape[1]
+    prompt, read = ids.shape[1], len(ids)
     while True:
         output = steps(texts.ids)
         logits = output.logits[:, -1].float()
@@ -91,5 +92,9 @@ def write(
             streamer.put(tokens.cpu())
         if ending.reached(texts.ids, record.so_far) or (streamer is not None and streamer.cancelled):
             break
+        # Halving the batch each time copies, all in all, less than one whole cache.
+        if not record.wanted and len(ids) - ending.count <= read // 2:
+            steps.drop(ending.finished)
+            read = len(ids) - ending.count
     ending.close()
     return record.finish(texts.ids)

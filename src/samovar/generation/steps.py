@@ -11,7 +11,7 @@ from torch import Tensor
 
 from samovar.errors import InputError
 from samovar.generation.config import GenerationConfig
-from samovar.generation.prompt import Prompt, repeated
+from samovar.generation.prompt import Prompt, each_tensor
 from samovar.nn.positions import PaddingAwarePositions
 
 CACHE = "past_key_values"
@@ -31,6 +31,7 @@ class Steps:
         self.accepted = inspect.signature(model.forward).parameters
         self.encoder_decoder = prompt.encoder_outputs is not None
         self.before = prompt.length - prompt.ids.shape[1]  # positions that have no id
+        self.live: Tensor | None = None  # the rows that are still read, once some are not
         self.cached = bool(config.use_cache) and "past_key_values" in self.accepted
         self.cache: Any = prompt.further.get("past_key_values")
         self.read = cache_length(self.cache) if self.cached else 0
@@ -51,14 +52,29 @@ class Steps:
         """
         copies, self.copies = self.copies, 1
         if copies == 1:
-            return self.call(ids, keep)
+            return self.call(ids, keep) if self.live is None else self.call_live(ids, keep)
         if not self.cached:
             self.prompt = self.prompt.expanded(copies)
             return self.call(ids, keep)
         output = self.call(ids[::copies], keep)
         self.prompt = self.prompt.expanded(copies)
         self.reorder(torch.arange(len(ids), device=ids.device) // copies)
-        return type(output)(**{name: repeated(one, copies) for name, one in output.items() if name != CACHE})
+        fields = {name: one for name, one in output.items() if name != CACHE}
+        return type(output)(**each_tensor(fields, lambda tensor: tensor.repeat_interleave(copies, dim=0)))
+
+    def call_live(self, ids: Tensor, keep: int) -> Any:
+        """A call for the unfinished texts alone; the logits of the others are 0."""
+        output = self.call(ids[self.live], keep)
+        every = output.logits.new_zeros(len(ids), *output.logits.shape[1:])
+        return type(output)(logits=every.index_copy_(0, self.live, output.logits))
+
+    def drop(self, finished: Tensor) -> None:
+        """Read no further tokens of finished texts (rows), whose memory is given back."""
+        live = (~finished).nonzero()[:, 0]
+        kept = live if self.live is None else torch.isin(self.live, live).nonzero()[:, 0]
+        self.live = live
+        self.prompt = self.prompt.selected(kept)
+        self.reorder(kept)
 
     def call(self, ids: Tensor, keep: int) -> Any:
         """One call of the model."""
