@@ -74,7 +74,10 @@ def linear_probe(source: Path, training: Rated, held_out: Rated) -> float:
 
     encoder = SentenceTransformer(str(source), device="cpu")
     (x, y), (other_x, other_y) = (
-        (encoder.encode([text for text, _ in data], show_progress_bar=sys.stderr.isatty()), [label for _, label in data])
+        (
+            encoder.encode([text for text, _ in data], show_progress_bar=sys.stderr.isatty()),
+            [label for _, label in data],
+        )
         for data in (training, held_out)
     )
     return float(LogisticRegression(max_iter=1000).fit(x, y).score(other_x, other_y))
