@@ -93,6 +93,18 @@ def test_a_model_reads_and_writes_its_file(tmp_path: Path) -> None:
     assert bare.can_generate()
 
 
+def test_a_file_that_cannot_be_followed_stops_decoding_and_not_loading(tmp_path: Path) -> None:
+    pair()[1].save_pretrained(tmp_path)
+    (tmp_path / "generation_config.json").write_text('{"do_sample": true, "temperature": 0.0}')
+    model = samovar.GPT2LMHeadModel.from_pretrained(tmp_path)
+    model.save_pretrained(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "generation_config.json").read_text())["temperature"] == 0.0
+    with pytest.raises(ConfigError, match="nothing to sample"):
+        model.generate(**prompts())
+    model.generation_config = GenerationConfig(max_new_tokens=2)
+    assert model.generate(**prompts()).shape[1] == 8
+
+
 def test_none_takes_back_what_the_model_says() -> None:
     _, model = pair()
     out = model.generate(**prompts(), max_new_tokens=25, eos_token_id=None)

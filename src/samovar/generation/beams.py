@@ -12,6 +12,7 @@ import dataclasses
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from samovar.errors import InputError
@@ -35,9 +36,11 @@ class Finished:
     origins: Tensor  # from which row of scores each new token came, -1 after the end
     scores: Tensor
     filled: Tensor
+    fill: int  # what stands after the end
 
     def merge(self, ids: Tensor, origins: Tensor, scores: Tensor, filled: Tensor) -> None:
-        """Take in new texts (prompts, candidates, …), keeping the best."""
+        """Take in new texts (prompts, candidates, …), one token longer than those here, keeping the best."""
+        self.ids, self.origins = F.pad(self.ids, (0, 1), value=self.fill), F.pad(self.origins, (0, 1), value=-1)
         every = torch.cat([self.scores, scores], 1)
         self.scores, order = every.topk(self.scores.shape[1])
         self.ids = taken(torch.cat([self.ids, ids], 1), order)
@@ -72,16 +75,13 @@ class BeamSearch:
         shape = (self.prompts, self.beams)
         ends = end_tokens(config)
         fill = config.pad_token_id if config.pad_token_id is not None else ends[0] if ends else 0
-        self.ids = ids.new_full((*shape, self.longest), fill)
-        self.ids[:, :, : self.prompt] = ids.view(*shape, -1)
+        self.ids = ids.view(*shape, -1)
         self.length = self.prompt
         # Only the first of the equal beams counts in the first step.
         self.scores = torch.full(shape, NEVER, device=ids.device)
         self.scores[:, 0] = 0
-        self.origins = ids.new_full((*shape, self.longest - self.prompt), -1)
-        self.finished = Finished(
-            self.ids.clone(), self.origins.clone(), torch.full_like(self.scores, NEVER), self.scores > 0
-        )
+        self.origins = self.ids[:, :, :0]
+        self.finished = Finished(self.ids, self.origins, torch.full_like(self.scores, NEVER), self.scores > 0, fill)
         self.open = torch.ones(self.prompts, 1, dtype=torch.bool, device=ids.device)
 
     def run(self) -> Any:
@@ -100,7 +100,7 @@ class BeamSearch:
         """One token further; True when the search is over."""
         totals = self.extended()
         scores, ids, origins, parents = self.best(totals)
-        done = self.criteria(ids[:, :, : self.length + 1].flatten(0, 1), self.record.so_far)
+        done = self.criteria(ids.flatten(0, 1), self.record.so_far)
         done = done.view(self.prompts, self.candidates)
         self.finish(scores, ids, origins, done)
         running = scores + done * NEVER
@@ -119,7 +119,7 @@ class BeamSearch:
 
     def extended(self) -> Tensor:
         """The summed log-probabilities of every token after every beam, (prompts, beams · vocabulary)."""
-        rows = self.ids[:, :, : self.length].flatten(0, 1)
+        rows = self.ids.flatten(0, 1)
         output = self.steps(rows)
         logits = output.logits[:, -1].float()
         self.record.add_layers(output)
@@ -143,10 +143,9 @@ class BeamSearch:
             chosen = (totals.log_softmax(-1) + self.draws.gumbel(totals.shape[1:])).topk(self.candidates)[1]
             scores = totals.gather(1, chosen)
         beam = chosen // self.vocabulary
-        ids, origins = taken(self.ids, beam), taken(self.origins, beam)
         parents = beam + torch.arange(self.prompts, device=beam.device)[:, None] * self.beams
-        ids[:, :, self.length] = chosen % self.vocabulary
-        origins[:, :, self.length - self.prompt] = parents
+        ids = torch.cat([taken(self.ids, beam), (chosen % self.vocabulary)[:, :, None]], dim=2)
+        origins = torch.cat([taken(self.origins, beam), parents[:, :, None]], dim=2)
         return scores, ids, origins, parents
 
     def finish(self, scores: Tensor, ids: Tensor, origins: Tensor, done: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from samovar.generation.steps import Steps
 from samovar.generation.streamers import BaseStreamer
 from samovar.generation.transitions import transition_scores
 from samovar.generation.validation import check_supported
+from samovar.hub.atomic import write_file
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +45,15 @@ class GenerationMixin:
         """The model's own decoding options; read from its files, or else from its configuration."""
         found = self.__dict__.get("_generation_config")
         if found is None:
-            found = self.__dict__["_generation_config"] = GenerationConfig.from_model_config(self.config)
+            # Only now: options that cannot be followed are no reason not to load a model.
+            values = self.__dict__.get("_generation_values")
+            made = GenerationConfig.from_model_config(self.config) if values is None else GenerationConfig(**values)
+            found = self.__dict__["_generation_config"] = made
         return found
 
     @generation_config.setter
     def generation_config(self, value: GenerationConfig | None) -> None:
-        self.__dict__["_generation_config"] = value
+        self.__dict__.update(_generation_config=value, _generation_values=None)
 
     def can_generate(self) -> bool:
         """True: the model has `generate`."""
@@ -64,13 +69,19 @@ class GenerationMixin:
         loaded = super().from_pretrained(pretrained_model_name_or_path, **options)  # type: ignore[misc]
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         path = None if own is not None else Source(pretrained_model_name_or_path, **where).file(GENERATION_FILE)
-        model.generation_config = own if path is None else GenerationConfig.from_dict(parse_config(path))
+        model.generation_config = own
+        model.__dict__["_generation_values"] = None if path is None else parse_config(path)
         return loaded
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
         """As `Model.save_pretrained`; also writes `generation_config.json`, unless only adapters are written."""
         super().save_pretrained(save_directory, **options)  # type: ignore[misc]
-        if not getattr(self, "peft_config", None):
+        if getattr(self, "peft_config", None):
+            return
+        values = self.__dict__.get("_generation_values")
+        if values is not None and self.__dict__["_generation_config"] is None:
+            write_file(Path(save_directory) / GENERATION_FILE, json.dumps(values, indent=2, sort_keys=True) + "\n")
+        else:
             self.generation_config.save_pretrained(save_directory)
 
     @torch.no_grad()

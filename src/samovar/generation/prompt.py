@@ -180,9 +180,9 @@ def checked_mask(mask: Tensor | None, ids: Tensor, config: GenerationConfig) -> 
 
 
 def end_tokens(config: GenerationConfig) -> list[int]:
-    """The ids that end a text."""
+    """The ids that end a text; files may hold -1 for none."""
     ends = config.eos_token_id
-    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+    return [one for one in ([] if ends is None else [ends] if isinstance(ends, int) else ends) if one >= 0]
 
 
 def encoder_decoder_prompt(

@@ -99,7 +99,7 @@ def repetition_rules(config: GenerationConfig, prompt: Prompt) -> list[Callable[
     if config.encoder_no_repeat_ngram_size and source is not None:
         rules.append(EncoderNoRepeatNGramLogitsProcessor(config.encoder_no_repeat_ngram_size, source))
     if config.bad_words_ids is not None:
-        rules.append(NoBadWordsLogitsProcessor(config.bad_words_ids, config.eos_token_id))
+        rules.append(NoBadWordsLogitsProcessor(config.bad_words_ids, end_tokens(config)))
     return rules
 
 
@@ -136,8 +136,7 @@ def length_rules(
 def sampling_cuts(config: GenerationConfig) -> list[Callable[..., Tensor]]:
     """Temperature, then the cuts, in the order in which the field's programs apply them."""
     # Beams need a token beside the end tokens to go on with.
-    kept = len(end_tokens(config)) + 1 if config.num_beams > 1 and config.eos_token_id is not None else 1
-    kept = 2 if config.num_beams > 1 and config.eos_token_id is None else kept
+    kept = max(2, len(end_tokens(config)) + 1) if config.num_beams > 1 else 1
     cuts: list[Callable[..., Tensor]] = []
     if config.temperature != 1.0:
         cuts.append(TemperatureLogitsWarper(config.temperature))
@@ -172,7 +171,7 @@ def build_criteria(
                 "Pass tokenizer=tokenizer to generate.",
             )
         criteria.append(StopStringCriteria(tokenizer, config.stop_strings))
-    ends = [one for one in end_tokens(config) if one >= 0]
+    ends = end_tokens(config)
     if ends:
         criteria.append(EosTokenCriteria(torch.tensor(ends)))
     return StoppingCriteriaList(merge(criteria, list(own or ())))

@@ -41,9 +41,8 @@ class Ending:
         """The tokens, with the padding token where a text is finished."""
         return tokens if self.pad is None or not self.criteria else tokens.masked_fill(self.finished, self.pad)
 
-    def check(self, scores: Tensor) -> None:
-        """Note rows without any finite best score."""
-        best = scores.amax(-1)
+    def check(self, best: Tensor) -> None:
+        """Note rows whose best score (rows) is none."""
         self.broken |= ~(best > -torch.inf) & ~self.finished
 
     def reached(self, ids: Tensor, scores: tuple[Tensor, ...] | None) -> bool:
@@ -84,8 +83,10 @@ def write(
         scores = processors(texts.ids, logits)
         record.add(logits, scores)
         del output  # a prompt's logits are large, and only the last are needed
-        ending.check(scores)
-        tokens = scores.argmax(-1) if draws is None else pick(scores, draws.uniform(texts.length - prompt))
+        best, tokens = scores.max(-1)
+        ending.check(best)
+        if draws is not None:
+            tokens = pick(scores, draws.uniform(texts.length - prompt))
         tokens = ending.padded(tokens)
         texts.append(tokens)
         if streamer is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 ROOM = 256
@@ -33,7 +32,3 @@ class Texts:
             self.block = wider
         self.block[:, self.length : end] = tokens
         self.length = end
-
-    def reorder(self, rows: Tensor) -> None:
-        """Row i becomes what row `rows[i]` was."""
-        self.block = torch.cat([self.ids[rows], self.block[:, self.length :][: len(rows)]], dim=1)
