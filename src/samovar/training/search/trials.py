@@ -19,7 +19,9 @@ import torch
 from samovar.errors import InputError, SamovarError
 from samovar.training.arguments import TrainingArguments
 from samovar.training.callbacks import DefaultFlowCallback, PrinterCallback, ProgressCallback, TrainerCallback
+from samovar.training.report import ReportCallback
 from samovar.training.search.spaces import check_names, finite, objectives, with_values
+from samovar.training.trackers import Tracker
 from samovar.training.trainer import Trainer
 
 # What a trainer is made of, and its trial's trainer too.
@@ -29,7 +31,8 @@ PARTS = (
 )  # fmt: skip
 # What each trainer has of its own: never taken over by a trial's, nor sent to another process.
 OWN = ("accelerator", "model", "wrapped", "optimizer", "lr_scheduler", "state", "control", "callbacks")
-SHOWN = (DefaultFlowCallback, ProgressCallback, PrinterCallback)
+# What each trainer makes for itself.
+SHOWN = (DefaultFlowCallback, ProgressCallback, PrinterCallback, ReportCallback, Tracker)
 
 
 class SearchError(SamovarError, RuntimeError):
@@ -205,11 +208,8 @@ class Recipe:
         trainer = self.trainer(values, folder, trial, watch)
         for callback in more_callbacks:
             trainer.add_callback(callback)
-        try:
-            trainer.train()
-        except Exception:
-            trainer.tell("on_train_end")  # So that bars and writers of a trial that ends early are closed.
-            raise
+        trainer.remove_callback(ReportCallback)  # The search has a report of its own.
+        trainer.train()
         watch.report = None
         if watch.step != trainer.state.global_step or not watch.whole() or trainer.args.load_best_model_at_end:
             watch.metrics = dict(trainer.evaluate())
