@@ -86,6 +86,7 @@ def test_the_end_token_fills_up_where_there_is_no_padding_token() -> None:
     ("arguments", "message"),
     [
         ({"max_new_tokens": 3, "max_length": 12}, "max_new_tokens counts"),
+        ({"max_new_tokens": 3, "min_new_tokens": 1, "min_length": 2}, "min_new_tokens counts"),
         ({"max_new_tokens": 3, "temperature": 0.5}, "temperature: without effect"),
         ({"max_new_tokens": 100}, "the text ends there"),
     ],

@@ -78,7 +78,9 @@ def set_maximum(config: GenerationConfig, chosen: frozenset[str], prompt: int) -
 def set_minimum(config: GenerationConfig, chosen: frozenset[str], prompt: int) -> None:
     """The total length before which no text ends."""
     if config.min_new_tokens is not None:
-        config.min_length = max(prompt + config.min_new_tokens, config.min_length)
+        if {"min_length", "min_new_tokens"} <= chosen:
+            logger.warning("min_new_tokens and min_length were both given: min_new_tokens counts.")
+        config.min_length = prompt + config.min_new_tokens
     if config.min_length <= config.max_length:
         return
     minimum = next((key for key in ("min_new_tokens", "min_length") if key in chosen), None)
