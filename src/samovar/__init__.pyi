@@ -2,6 +2,7 @@
 
 from . import adapters as adapters
 from . import evaluate as evaluate
+from . import generation as generation
 from . import sentence as sentence
 from .adapters.config import LoraConfig as LoraConfig
 from .adapters.config import TaskType as TaskType
@@ -124,6 +125,51 @@ from .auto import AutoModelForSequenceClassification as AutoModelForSequenceClas
 from .auto import AutoModelForTokenClassification as AutoModelForTokenClassification
 from .auto import AutoTokenizer as AutoTokenizer
 from .config import Config as Config
+from .generation.config import GenerationConfig as GenerationConfig
+from .generation.constraints import ForcedBOSTokenLogitsProcessor as ForcedBOSTokenLogitsProcessor
+from .generation.constraints import ForcedEOSTokenLogitsProcessor as ForcedEOSTokenLogitsProcessor
+from .generation.constraints import MinLengthLogitsProcessor as MinLengthLogitsProcessor
+from .generation.constraints import MinNewTokensLengthLogitsProcessor as MinNewTokensLengthLogitsProcessor
+from .generation.constraints import PrefixConstrainedLogitsProcessor as PrefixConstrainedLogitsProcessor
+from .generation.constraints import SuppressTokensAtBeginLogitsProcessor as SuppressTokensAtBeginLogitsProcessor
+from .generation.constraints import SuppressTokensLogitsProcessor as SuppressTokensLogitsProcessor
+from .generation.guidance import (
+    UnbatchedClassifierFreeGuidanceLogitsProcessor as UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
+from .generation.mixin import GenerationMixin as GenerationMixin
+from .generation.outputs import GenerateBeamDecoderOnlyOutput as GenerateBeamDecoderOnlyOutput
+from .generation.outputs import GenerateBeamEncoderDecoderOutput as GenerateBeamEncoderDecoderOutput
+from .generation.outputs import GenerateDecoderOnlyOutput as GenerateDecoderOnlyOutput
+from .generation.outputs import GenerateEncoderDecoderOutput as GenerateEncoderDecoderOutput
+from .generation.penalties import EncoderNoRepeatNGramLogitsProcessor as EncoderNoRepeatNGramLogitsProcessor
+from .generation.penalties import EncoderRepetitionPenaltyLogitsProcessor as EncoderRepetitionPenaltyLogitsProcessor
+from .generation.penalties import ExponentialDecayLengthPenalty as ExponentialDecayLengthPenalty
+from .generation.penalties import NoBadWordsLogitsProcessor as NoBadWordsLogitsProcessor
+from .generation.penalties import NoRepeatNGramLogitsProcessor as NoRepeatNGramLogitsProcessor
+from .generation.penalties import RepetitionPenaltyLogitsProcessor as RepetitionPenaltyLogitsProcessor
+from .generation.penalties import SequenceBiasLogitsProcessor as SequenceBiasLogitsProcessor
+from .generation.processors import LogitsProcessor as LogitsProcessor
+from .generation.processors import LogitsProcessorList as LogitsProcessorList
+from .generation.stopping import EosTokenCriteria as EosTokenCriteria
+from .generation.stopping import MaxLengthCriteria as MaxLengthCriteria
+from .generation.stopping import MaxTimeCriteria as MaxTimeCriteria
+from .generation.stopping import StoppingCriteria as StoppingCriteria
+from .generation.stopping import StoppingCriteriaList as StoppingCriteriaList
+from .generation.stopping import StopStringCriteria as StopStringCriteria
+from .generation.streamers import AsyncTextIteratorStreamer as AsyncTextIteratorStreamer
+from .generation.streamers import BaseStreamer as BaseStreamer
+from .generation.streamers import TextIteratorStreamer as TextIteratorStreamer
+from .generation.streamers import TextStreamer as TextStreamer
+from .generation.warpers import EpsilonLogitsWarper as EpsilonLogitsWarper
+from .generation.warpers import EtaLogitsWarper as EtaLogitsWarper
+from .generation.warpers import InfNanRemoveLogitsProcessor as InfNanRemoveLogitsProcessor
+from .generation.warpers import LogitNormalization as LogitNormalization
+from .generation.warpers import MinPLogitsWarper as MinPLogitsWarper
+from .generation.warpers import TemperatureLogitsWarper as TemperatureLogitsWarper
+from .generation.warpers import TopHLogitsWarper as TopHLogitsWarper
+from .generation.warpers import TopKLogitsWarper as TopKLogitsWarper
+from .generation.warpers import TopPLogitsWarper as TopPLogitsWarper
+from .generation.warpers import TypicalLogitsWarper as TypicalLogitsWarper
 from .model import Model as Model
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
