@@ -16,6 +16,9 @@ from .architectures.albert import AlbertForQuestionAnswering as AlbertForQuestio
 from .architectures.albert import AlbertForSequenceClassification as AlbertForSequenceClassification
 from .architectures.albert import AlbertForTokenClassification as AlbertForTokenClassification
 from .architectures.albert import AlbertModel as AlbertModel
+from .architectures.bart import BartConfig as BartConfig
+from .architectures.bart import BartForConditionalGeneration as BartForConditionalGeneration
+from .architectures.bart import BartModel as BartModel
 from .architectures.bert import BertConfig as BertConfig
 from .architectures.bert import BertForMaskedLM as BertForMaskedLM
 from .architectures.bert import BertForMultipleChoice as BertForMultipleChoice
@@ -121,6 +124,7 @@ from .auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
 from .auto import AutoModelForNextSentencePrediction as AutoModelForNextSentencePrediction
 from .auto import AutoModelForPreTraining as AutoModelForPreTraining
 from .auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+from .auto import AutoModelForSeq2SeqLM as AutoModelForSeq2SeqLM
 from .auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
 from .auto import AutoModelForTokenClassification as AutoModelForTokenClassification
 from .auto import AutoTokenizer as AutoTokenizer

@@ -136,6 +136,12 @@ class AutoModelForCausalLM(AutoModel):
     tasks = ("causal-lm",)
 
 
+class AutoModelForSeq2SeqLM(AutoModel):
+    """A text for a text."""
+
+    tasks = ("seq2seq-lm",)
+
+
 class AutoModelForImageClassification(AutoModel):
     """Labels for an image."""
 

@@ -15,6 +15,7 @@ HOME = "samovar.architectures"
 
 ARCHITECTURES: dict[str, str] = {
     "albert": f"{HOME}.albert:AlbertModel",
+    "bart": f"{HOME}.bart:BartModel",
     "bert": f"{HOME}.bert:BertModel",
     "camembert": f"{HOME}.roberta:CamembertModel",
     "convnext": f"{HOME}.convnext:ConvNextModel",

@@ -20,7 +20,9 @@ from samovar import (
     AutoModelForCausalLM,
     AutoModelForImageClassification,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    BartConfig,
     BertConfig,
     GPT2Config,
     ViTConfig,
@@ -58,6 +60,22 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
     config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=64)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("writer")
+    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=64,
+        decoder_ffn_dim=64, encoder_attention_heads=2, decoder_attention_heads=2, max_position_embeddings=64,
+        init_std=0.1, dropout=0.0, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id, decoder_start_token_id=tokenizer.sep_token_id,
+    )  # fmt: skip
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -212,6 +230,34 @@ def test_language(task: str, kind: str, encoder: Path, decoder: Path, tmp_path: 
     assert metrics["eval_perplexity"] < 2000 if task == "fill-mask" else metrics["eval_perplexity"] < 1000
     if task == "fill-mask":
         assert pipeline("fill-mask", model=str(tmp_path / "out"))("the samovar [MASK] and")[0]["token_str"]
+
+
+@pytest.mark.parametrize(
+    ("task", "columns"), [("summarization", ("document", "summary")), ("translation", ("en", "ru"))]
+)
+def test_a_text_for_a_text(task: str, columns: tuple[str, str], writer: Path, tmp_path: Path) -> None:
+    towns = {"Riga": "рига", "Paris": "париж", "Oslo": "осло", "Tula": "тула"}
+    rows = [(f"we drank tea in {town} today", towns[town]) for _ in range(16) for town in towns]
+    data = written(pd.DataFrame(rows, columns=columns), tmp_path / "towns.csv")
+    more = (
+        "--epochs",
+        40,
+        "--lr",
+        1e-2,
+        "--source-column",
+        columns[0],
+        "--target-column",
+        columns[1],
+        "--max-length",
+        16,
+    )
+    assert run(task, writer, data, tmp_path / "out", *more) == 0
+    assert found(tmp_path / "out")["eval_chrf"] > 90
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    source = tokenizer("we drank tea in Oslo today", return_tensors="pt", return_token_type_ids=False)
+    ids = model.generate(**source, max_new_tokens=10)
+    assert tokenizer.decode(ids[0], skip_special_tokens=True) == "осло"
 
 
 def test_images(eye: Path, tmp_path: Path) -> None:

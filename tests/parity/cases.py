@@ -44,3 +44,10 @@ CASES = [
     Case("resnet", {**CONVOLUTION, "embedding_size": 8}, vision=True),
     Case("convnext", {**CONVOLUTION, "num_stages": 4}, vision=True),
 ]
+
+# Encoder–decoders: what `test_sequences.py` compares.
+BART = {
+    "vocab_size": 61, "d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 37,
+    "decoder_ffn_dim": 41, "encoder_attention_heads": 4, "decoder_attention_heads": 2, "max_position_embeddings": 40,
+}  # fmt: skip
+SEQUENCES = {"bart": ("BartForConditionalGeneration", BART)}

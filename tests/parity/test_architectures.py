@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cases import CASES
+from cases import CASES, SEQUENCES
 from harness import Case, check, check_names
 
 from samovar.registry import ARCHITECTURES
@@ -14,7 +14,7 @@ PAIRS = [pytest.param(case, auto, id=f"{case.model_type}-{auto}") for case in CA
 
 
 def test_every_architecture_has_its_line() -> None:
-    assert sorted(case.model_type for case in CASES) == sorted(ARCHITECTURES)
+    assert sorted([*(case.model_type for case in CASES), *SEQUENCES]) == sorted(ARCHITECTURES)
 
 
 @pytest.mark.parametrize(("case", "auto"), PAIRS)

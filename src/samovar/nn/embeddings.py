@@ -14,7 +14,8 @@ class TextEmbeddings(nn.Module):
 
     `types` is the number of segments: 0 for a model without any, to which `token_type_ids` mean nothing. `norm=None`
     leaves the sum as it is; `projection` is the width of the blocks where a linear layer leads there.
-    `types_are_words` looks segments up among the words, as the GPT-2 code does.
+    `types_are_words` looks segments up among the words, as the GPT-2 code does; `scale` multiplies words that are
+    looked up.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class TextEmbeddings(nn.Module):
         padding_idx: int | None = None,
         projection: int | None = None,
         types_are_words: bool = False,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.word = nn.Embedding(vocab, hidden, padding_idx=padding_idx)
@@ -38,6 +40,7 @@ class TextEmbeddings(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Identity() if projection is None else nn.Linear(hidden, projection)
         self.types_are_words = types_are_words
+        self.scale = scale
 
     def forward(
         self,
@@ -48,6 +51,8 @@ class TextEmbeddings(nn.Module):
     ) -> Tensor:
         """Ids (batch, sequence), or vectors (batch, sequence, hidden) in their place → (batch, sequence, width)."""
         x = self.word(input_ids) if inputs_embeds is None else inputs_embeds
+        if self.scale != 1 and inputs_embeds is None:
+            x = x * self.scale
         summed = x
         if self.token_type is not None:
             if token_type_ids is None:

@@ -16,6 +16,17 @@ class LearnedPositions(nn.Embedding):
         return torch.arange(embeds.shape[1], device=embeds.device)[None]
 
 
+class OffsetPositions(LearnedPositions):
+    """Learned positions whose first `offset` rows are not used (Lewis et al. 2019, BART)."""
+
+    def __init__(self, count: int, hidden: int, offset: int) -> None:
+        super().__init__(count + offset, hidden)
+        self.offset = offset
+
+    def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
+        return super().positions(input_ids, embeds) + self.offset
+
+
 class PaddingAwarePositions(LearnedPositions):
     """Learned positions counted over real tokens only, from `padding_idx` + 1 (Liu et al. 2019, RoBERTa).
 

@@ -72,6 +72,31 @@ class BaseModelOutput(Output):
     attentions: Layers
 
 
+class Seq2SeqModelOutput(Output):
+    """Of an encoder–decoder backbone: `last_hidden_state` (batch, target, hidden) is the decoder's."""
+
+    last_hidden_state: Tensor
+    decoder_hidden_states: Layers
+    decoder_attentions: Layers
+    cross_attentions: Layers
+    encoder_last_hidden_state: Tensor
+    encoder_hidden_states: Layers
+    encoder_attentions: Layers
+
+
+class Seq2SeqLMOutput(Output):
+    """Of an encoder–decoder with its head: `logits` (batch, target, vocabulary)."""
+
+    loss: Tensor | None
+    logits: Tensor
+    decoder_hidden_states: Layers
+    decoder_attentions: Layers
+    cross_attentions: Layers
+    encoder_last_hidden_state: Tensor
+    encoder_hidden_states: Layers
+    encoder_attentions: Layers
+
+
 class TaskOutput(Output):
     """Of a model with a head; `loss` is there when labels were given."""
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from samovar import auto
-from samovar.errors import TaskError
+from samovar.auto import AutoModelForSeq2SeqLM, AutoTokenizer
 from samovar.training.collators import DataCollatorForSeq2Seq
 from samovar.training.recipes.options import Options, Prepared, column
 
@@ -18,15 +17,9 @@ TARGETS = ("summary", "highlights", "target", "translation", "label")
 
 def prepare(train: Any, held_out: Any, options: Options) -> Prepared:
     """Both texts tokenized; the evaluation writes texts and compares them by their shared words."""
-    kind = getattr(auto, "AutoModelForSeq2SeqLM", None)
-    if kind is None:
-        raise TaskError(
-            "No encoder–decoder architecture is in this version: summarization and translation cannot be trained.",
-            "Train a decoder for text-generation on lines such as “text TL;DR: summary”.",
-        )
     source = str(column(train, options.source_column or options.text_column, SOURCES, "source text"))
     target = str(column(train, options.target_column or options.label_column, TARGETS, "target text"))
-    tokenizer = auto.AutoTokenizer.from_pretrained(options.model)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
 
     def encode(data: Any) -> list[dict[str, Any]]:
         texts = [options.prefix + str(text) for text in data[source]]
@@ -37,7 +30,7 @@ def prepare(train: Any, held_out: Any, options: Options) -> Prepared:
             for row in range(len(texts))
         ]
 
-    model = kind.from_pretrained(options.model)
+    model = AutoModelForSeq2SeqLM.from_pretrained(options.model)
 
     def compute(found: Any) -> dict[str, float]:
         from samovar.evaluate import load
@@ -47,7 +40,8 @@ def prepare(train: Any, held_out: Any, options: Options) -> Prepared:
             return list(tokenizer.batch_decode(ids, skip_special_tokens=True))
 
         guesses, truth = texts(found.predictions), texts(found.label_ids)
-        return dict(load("chrf").compute(predictions=guesses, references=[[one] for one in truth]))
+        score = load("chrf").compute(predictions=guesses, references=[[one] for one in truth])["score"]
+        return {"chrf": float(score)}
 
     notes = [f"{source} → {target}"]
     collate = DataCollatorForSeq2Seq(tokenizer, model=model)

@@ -1,0 +1,164 @@
+"""Encoder and decoder: the decoder's blocks read the encoder's last states beside what is written so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.utils.checkpoint
+from torch import Tensor, nn
+
+from samovar.config import Config
+from samovar.errors import InputError
+from samovar.nn.attention import Attention
+from samovar.nn.block import Block, Order
+from samovar.nn.embeddings import TextEmbeddings
+from samovar.nn.masks import attention_bias
+from samovar.nn.norm import NormFactory
+from samovar.nn.transformer import Backbone, TextTransformer
+from samovar.tasks.outputs import Seq2SeqModelOutput
+
+
+class CrossAttention(Attention):
+    """Attention whose keys and values come from another sequence."""
+
+    def read(self, x: Tensor, memory: Tensor, bias: Tensor | None, probabilities: bool) -> tuple[Tensor, Tensor | None]:
+        """`x` (batch, sequence, hidden), `memory` (batch, source, hidden) → the shape of `x`."""
+        query, key, value = self.split(self.q_proj(x)), self.split(self.k_proj(memory)), self.split(self.v_proj(memory))
+        mixed, weights = self.mix(query, key, value, bias, probabilities)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2)), weights if probabilities else None
+
+
+class DecoderBlock(Block):
+    """A block with attention to the encoder between its self-attention and its MLP, each with a residual and a norm."""
+
+    def __init__(
+        self,
+        hidden: int,
+        attention: Attention,
+        cross: CrossAttention,
+        mlp: nn.Module,
+        norm: NormFactory,
+        *,
+        order: Order,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(hidden, attention, mlp, norm, order=order, dropout=dropout)
+        self.cross_attn = cross
+        self.cross_attn_norm = norm(hidden)
+
+    def decode(
+        self, x: Tensor, bias: Tensor | None, memory: Tensor, memory_bias: Tensor | None, probabilities: bool = False
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """States (batch, sequence, hidden), and both kinds of attention probabilities when asked for."""
+        if self.pre:
+            mixed, own = self.self_attn(self.self_attn_norm(x), bias, probabilities)
+            x = x + self.dropout(mixed)
+            mixed, cross = self.cross_attn.read(self.cross_attn_norm(x), memory, memory_bias, probabilities)
+            x = x + self.dropout(mixed)
+            return x + self.dropout(self.mlp(self.mlp_norm(x))), own, cross
+        mixed, own = self.self_attn(x, bias, probabilities)
+        x = self.self_attn_norm(x + self.dropout(mixed))
+        mixed, cross = self.cross_attn.read(x, memory, memory_bias, probabilities)
+        x = self.cross_attn_norm(x + self.dropout(mixed))
+        return self.mlp_norm(x + self.dropout(self.mlp(x))), own, cross
+
+
+class Decoder(nn.Module):
+    """Embeddings, blocks that read an encoder, and a last norm where there is one."""
+
+    def __init__(self, embeddings: TextEmbeddings, layers: nn.ModuleList, norm: nn.Module | None = None) -> None:
+        super().__init__()
+        self.embeddings, self.layers, self.norm = embeddings, layers, norm
+
+
+class EncoderDecoder(Backbone):
+    """An encoder (`TextTransformer`) and a `Decoder` that share one word embedding."""
+
+    encoder: TextTransformer
+    decoder: Decoder
+
+    def __init__(self, config: Config, encoder: TextTransformer, decoder: Decoder) -> None:
+        super().__init__(config)
+        self.shared = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.encoder, self.decoder = encoder, decoder
+
+    @property
+    def tied(self) -> dict[str, str]:
+        """Both read the shared words."""
+        return {f"{part}.embeddings.word.weight": "shared.weight" for part in ("encoder", "decoder")}
+
+    def get_encoder(self) -> TextTransformer:
+        """The part that reads the source."""
+        return self.encoder
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The shared words (vocabulary, hidden)."""
+        return self.shared
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: Any = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Seq2SeqModelOutput | tuple[Any, ...]:
+        """Source ids (batch, source) and target ids (batch, target) → `last_hidden_state` (batch, target, hidden).
+
+        `encoder_outputs` of an earlier call stand in place of the source. Without target ids the source, shifted by
+        one to the right, is the target, as for restoring a text. Raises `InputError` without either.
+        """
+        attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
+        self.encoder.gradient_checkpointing = self.gradient_checkpointing
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, inputs_embeds=inputs_embeds, output_attentions=attentions,
+                output_hidden_states=all_states, return_dict=True,
+            )  # fmt: skip
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            if input_ids is None:
+                raise InputError("The decoder has nothing to read.", "Give decoder_input_ids, or labels.")
+            decoder_input_ids = shifted_right(self.config, input_ids)
+        memory = encoder_outputs[0]
+        x = self.decoder.embeddings(decoder_input_ids, None, None, decoder_inputs_embeds)
+        bias = attention_bias(decoder_attention_mask, x.dtype, causal=True)
+        memory_bias = attention_bias(attention_mask, x.dtype)
+        states, own, cross = [x], [], []
+        for block in self.decoder.layers:
+            assert isinstance(block, DecoderBlock)
+            if self.gradient_checkpointing and self.training:
+                x, first, second = torch.utils.checkpoint.checkpoint(
+                    block.decode, x, bias, memory, memory_bias, attentions, use_reentrant=False
+                )
+            else:
+                x, first, second = block.decode(x, bias, memory, memory_bias, attentions)
+            states.append(x)
+            own.append(first)
+            cross.append(second)
+        if self.decoder.norm is not None:
+            states[-1] = self.decoder.norm(states[-1])
+        output = Seq2SeqModelOutput(
+            last_hidden_state=states[-1],
+            decoder_hidden_states=tuple(states) if all_states else None,
+            decoder_attentions=tuple(own) if attentions else None,
+            cross_attentions=tuple(cross) if attentions else None,
+            encoder_last_hidden_state=memory,
+            encoder_hidden_states=getattr(encoder_outputs, "hidden_states", None),
+            encoder_attentions=getattr(encoder_outputs, "attentions", None),
+        )
+        return output if as_dict else output.to_tuple()
+
+
+def shifted_right(config: Config, ids: Tensor) -> Tensor:
+    """What the decoder reads to write `ids` (batch, sequence): its start token, then all but the last one.
+
+    Places without a label (-100) become padding.
+    """
+    shifted = torch.cat([torch.full_like(ids[:, :1], config.decoder_start_token_id), ids[:, :-1]], dim=1)
+    return shifted.masked_fill(shifted == -100, config.pad_token_id)
