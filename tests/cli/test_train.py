@@ -236,8 +236,8 @@ def test_language(task: str, kind: str, encoder: Path, decoder: Path, tmp_path: 
     ("task", "columns"), [("summarization", ("document", "summary")), ("translation", ("en", "ru"))]
 )
 def test_a_text_for_a_text(task: str, columns: tuple[str, str], writer: Path, tmp_path: Path) -> None:
-    towns = {"Riga": "рига", "Paris": "париж", "Oslo": "осло", "Tula": "тула"}
-    rows = [(f"we drank tea in {town} today", towns[town]) for _ in range(16) for town in towns]
+    towns = {"Riga": "north", "Paris": "west", "Oslo": "snow", "Tula": "east"}
+    rows = [(town, towns[town]) for _ in range(24) for town in towns]
     data = written(pd.DataFrame(rows, columns=columns), tmp_path / "towns.csv")
     more = (
         "--epochs",
@@ -255,9 +255,9 @@ def test_a_text_for_a_text(task: str, columns: tuple[str, str], writer: Path, tm
     assert found(tmp_path / "out")["eval_chrf"] > 90
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
-    source = tokenizer("we drank tea in Oslo today", return_tensors="pt", return_token_type_ids=False)
+    source = tokenizer("Oslo", return_tensors="pt", return_token_type_ids=False)
     ids = model.generate(**source, max_new_tokens=10)
-    assert tokenizer.decode(ids[0], skip_special_tokens=True) == "осло"
+    assert tokenizer.decode(ids[0], skip_special_tokens=True) == "snow"
 
 
 def test_images(eye: Path, tmp_path: Path) -> None:

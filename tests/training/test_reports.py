@@ -135,13 +135,16 @@ def test_the_card(tmp_path: Path) -> None:
     assert "| learning_rate | 0.01 |" in card.text
     assert f"| accuracy | {trainer.state.best_metric:.4f} |" in card.text
     # A sentence that somebody added stays when the card is made anew; the training's own part is replaced.
-    path.write_text(path.read_text("utf-8").replace("# films", "# films\n\nServe with jam."), "utf-8")
+    text = path.read_text("utf-8").replace("# films", "# films\n\nServe with jam.").replace("- tea", "- tea\n- jam")
+    path.write_text(text, "utf-8")
     trainer.args.learning_rate = 0.5
     trainer.create_model_card()
     again = ModelCard.load(path)
     assert "Serve with jam." in again.text
     assert "| learning_rate | 0.5 |" in again.text
     assert again.text.count("## Training") == 1
+    assert {"jam", "tea", "samovar"} <= set(again.data.tags)
+    assert {one.dataset_name for one in again.data.eval_results} == {"films", "held-out rows"}
     assert (again.data.license, again.data.language) == ("apache-2.0", "en")
 
 

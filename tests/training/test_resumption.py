@@ -109,6 +109,18 @@ def test_in_one_process_too(tmp_path: Path) -> None:
     assert output.training_loss == pytest.approx(sum(learner.losses(whole)) / 12, abs=1e-6)
 
 
+def test_a_run_that_was_moved_finds_its_best(tmp_path: Path) -> None:
+    options = {
+        "eval_dataset": learner.rows(8), "eval_strategy": "epoch", "save_strategy": "epoch",
+        "load_best_model_at_end": True, "num_train_epochs": 3, "learning_rate": 1e-2,
+    }  # fmt: skip
+    learner.trainer(tmp_path / "here", callbacks=[Stop(6)], **options).train()
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    again = learner.trainer(tmp_path / "there", **options)
+    again.train(resume_from_checkpoint=True)
+    assert Path(str(again.state.best_model_checkpoint)).parent == tmp_path / "there"
+
+
 class Stop(TrainerCallback):
     """Ends a run after a step."""
 

@@ -57,16 +57,20 @@ def model_card(
         )
         for key, value in metrics.items()
     ]  # fmt: skip
+    card: Any = ModelCard(before) if before else None
+    kept = {} if card is None else {k: v for k, v in card.data.to_dict().items() if k != "model-index"}
     # A local path says nothing to others, and is no name of a repository.
     public = base if base and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", base) else None
+    all_tags = {*listed(kept.get("tags")), *listed(tags), "samovar", "generated_from_trainer"}
     given = {
         "language": language, "license": license, "library_name": "transformers", "base_model": public,
-        "pipeline_tag": task, "tags": sorted({*listed(tags), "samovar", "generated_from_trainer"}),
-        "datasets": listed(dataset_tags) or None, "metrics": sorted(metrics) or None,
+        "pipeline_tag": task, "tags": sorted(all_tags), "datasets": listed(dataset_tags) or None,
+        "metrics": sorted({*listed(kept.get("metrics")), *metrics}) or None,
     }  # fmt: skip
-    card = ModelCard(before) if before else None
-    kept = {} if card is None else {k: v for k, v in card.data.to_dict().items() if k != "model-index"}
     values = {**kept, **{key: value for key, value in given.items() if value is not None}}
+    # Results on other data sets, which somebody else measured, stay.
+    others = [one for one in (card.data.eval_results if card else None) or [] if one.dataset_name != data_name]
+    results = [*others, *results]
     more: dict[str, Any] = {"model_name": name, "eval_results": results} if results else {}
     data = ModelCardData(**values, **more)
     section = f"{BEGIN}\n{body(trainer, base, found)}\n{END}"

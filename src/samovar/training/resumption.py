@@ -75,6 +75,10 @@ def restore(loop: Loop, path: Path) -> None:
     """Go on from a checkpoint as if the run had never stopped."""
     trainer = loop.trainer
     trainer.state = checkpoints.read_state(path)
+    best = trainer.state.best_model_checkpoint
+    if best is not None and not Path(best).exists() and (path.parent / Path(best).name).exists():
+        # The run was moved, and its checkpoints with it.
+        trainer.state.best_model_checkpoint = str(path.parent / Path(best).name)
     trainer.state.is_world_process_zero = trainer.is_world_process_zero()
     trainer.state.is_local_process_zero = trainer.is_local_process_zero()
     checkpoints.load_weights(trainer.model, path)

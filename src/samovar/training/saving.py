@@ -15,7 +15,7 @@ from samovar.training.callbacks import STATE_FILE, TrainerState
 from samovar.training.processes import is_sharded
 
 # What a run leaves in its folder that is of use to nobody else.
-PRIVATE = ["checkpoint-*", ".*", "runs/*", "search/*", "wandb/*", "mlruns/*"]
+PRIVATE = ["checkpoint-*", ".*", "runs/*", "search/*", "wandb/*", "mlruns*"]
 
 
 class Saving:

@@ -72,9 +72,13 @@ class Tracker(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **k: Any) -> None:
         """Close the record."""
-        if self.run is not None:
+        if self.run is None:
+            return
+        try:
             self.close()
-            self.run = None
+        except Exception as error:  # As above.
+            logger.warning("%s was not closed: %s", self.name, error)
+        self.run = None
 
     def state_dict(self) -> dict[str, Any]:
         """The run's id."""
