@@ -75,6 +75,12 @@ BUILT_IN = [
         "AutoModelForMaskedLM",
         ("ForMaskedLM", "BertForPreTraining", "AlbertForPreTraining"),
     ),
+    task(
+        "text-generation",
+        "text_generation:TextGenerationPipeline",
+        "AutoModelForCausalLM",
+        ("ForCausalLM", "LMHeadModel"),
+    ),
     task("feature-extraction", "feature_extraction:FeatureExtractionPipeline", "AutoModel", "Model"),
     task(
         "image-classification",

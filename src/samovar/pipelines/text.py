@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from samovar.errors import InputError, did_you_mean
 from samovar.nn.positions import LearnedPositions, PaddingAwarePositions
@@ -140,11 +141,9 @@ class TextPipeline(Pipeline):
                 return int(pad)
         return 0
 
-    def collate(self, items: list[Item]) -> dict[str, Any]:
-        """Padded on the right; without an attention mask when no row is padded, as attention is faster then."""
-        ids = [item.features["input_ids"] for item in items]
-        batch: dict[str, Any] = {"input_ids": pad_rows(ids, self.pad_id)}
-        lowest, highest = batch["input_ids"].aminmax()
+    def in_vocabulary(self, ids: Tensor) -> Tensor:
+        """`ids`, if the model has a vector for each; raises `InputError`."""
+        lowest, highest = ids.aminmax()
         words = getattr(self.config, "vocab_size", None)
         if words is not None and not 0 <= int(lowest) <= int(highest) < words:
             # Found here, as an accelerator would stop the whole process instead.
@@ -152,6 +151,12 @@ class TextPipeline(Pipeline):
                 f"The tokenizer gave the id {int(highest)}, but the model's vocabulary ends at {words - 1}.",
                 "Use the tokenizer of this checkpoint, or call `model.resize_token_embeddings(len(tokenizer))`.",
             )
+        return ids
+
+    def collate(self, items: list[Item]) -> dict[str, Any]:
+        """Padded on the right; without an attention mask when no row is padded, as attention is faster then."""
+        ids = [item.features["input_ids"] for item in items]
+        batch: dict[str, Any] = {"input_ids": self.in_vocabulary(pad_rows(ids, self.pad_id))}
         if len({item.size for item in items}) > 1 or any("attention_mask" in item.features for item in items):
             ones = [item.features.get("attention_mask", np.ones(item.size, dtype=np.int64)) for item in items]
             batch["attention_mask"] = pad_rows(ones, 0)
