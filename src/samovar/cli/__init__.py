@@ -10,33 +10,41 @@ from collections.abc import Sequence
 from samovar.errors import SamovarError
 
 # Name → the module in this folder; read only when it is asked for, so that `--help` is quick.
-COMMANDS = {"train": "fine-tune a model on a file of examples"}
+COMMANDS = {
+    "run": "run a task over texts, images or a file of them",
+    "train": "fine-tune a model on a file of examples",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit status. Errors are two lines: the cause, then the next step."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return run_command(given[0], given[1:])
     parser = argparse.ArgumentParser(prog="samovar", description="Pretrained models on your own machines.")
     parser.add_argument("--version", action="store_true", help="show the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, what in COMMANDS.items():
-        chosen = bool(given) and given[0] == name
-        sub = commands.add_parser(name, help=what, add_help=chosen)
-        if chosen:
-            module = importlib.import_module(f"samovar.cli.{name}")
-            module.add_options(sub)
-            sub.set_defaults(run=module.run)
+        commands.add_parser(name, help=what)
     options = parser.parse_args(given)
     if options.version:
         import samovar
 
         print(samovar.__version__)
         return 0
-    if options.command is None:
-        parser.print_help()
-        return 0
+    parser.print_help()
+    return 0
+
+
+def run_command(name: str, given: Sequence[str]) -> int:
+    """Run one command; the exit status."""
+    module = importlib.import_module(f"samovar.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"samovar {name}")
+    module.add_options(parser)
+    # Intermixed: inputs may stand behind options, as in `samovar run TASK --model M TEXT`.
+    options = parser.parse_intermixed_args(given)
     try:
-        return int(options.run(options))
+        return int(module.run(options))
     except SamovarError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
