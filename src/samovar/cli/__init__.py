@@ -11,6 +11,7 @@ from samovar.errors import SamovarError
 
 # Name → the module in this folder; read only when it is asked for, so that `--help` is quick.
 COMMANDS = {
+    "inspect": "show what a checkpoint is made of, without loading it",
     "run": "run a task over texts, images or a file of them",
     "train": "fine-tune a model on a file of examples",
 }
