@@ -60,7 +60,10 @@ def pipeline(
         model, revision = default_model(task, spec)
         options |= {"revision": revision} if revision else {}
     named = isinstance(model, str | Path)
-    settings = read_settings(config, str(model), options) if named else model.config
+    if spec is not None and spec.name == "sentence-similarity":
+        settings = None  # Its checkpoints need not have a configuration of a model at their root.
+    else:
+        settings = read_settings(config, str(model), options) if named else model.config
     if spec is None:
         spec = spec_for(settings, model, pipeline_class)
     if pipeline_class is None:
@@ -83,7 +86,9 @@ def pipeline(
     where = device if device is not None else device_map
     if where == "auto" or isinstance(where, dict):
         where = next(loaded.parameters(), torch.empty(0)).device if isinstance(where, dict) else None
-    return pipeline_class(model=loaded, task=spec.name, device=where, batch_size=batch_size, **parts, **kwargs)
+    # The name of a translation says between which languages.
+    name = task if task is not None and spec.name == "translation" else spec.name
+    return pipeline_class(model=loaded, task=name, device=where, batch_size=batch_size, **parts, **kwargs)
 
 
 def default_model(task: str | None, spec: TaskSpec | None) -> tuple[str, str | None]:
@@ -134,10 +139,11 @@ def auto_for(saved_from: str) -> tuple[Any, ...]:
 
 
 def load_model(
-    spec: TaskSpec, name: str | Path, config: Any, settings: Config, device: Any, loading: dict[str, Any]
+    spec: TaskSpec, name: str | Path, config: Any, settings: Config | None, device: Any, loading: dict[str, Any]
 ) -> Any:
     """The model with a head for this task; raises `TaskError` rather than start a head anew."""
-    saved_from = (settings.architectures or [type(settings).__name__.replace("Config", "Model")])[0]
+    stated = None if settings is None else settings.architectures
+    saved_from = (stated or [type(settings).__name__.replace("Config", "Model")])[0]
     errors: list[SamovarError] = []
     for auto in spec.auto_classes():
         try:

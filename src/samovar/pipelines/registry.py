@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,15 +11,23 @@ from typing import Any
 from samovar.errors import TaskError, did_you_mean
 
 HOME = "samovar.pipelines"
+# A task that names its languages.
+TRANSLATION = re.compile(r"translation_\w+_to_\w+")
+
+
+def found(name: str, home: str = "") -> Any:
+    """The class `"module:Class"`, or one of the module `home`; imported when it is first needed."""
+    module, _, inside = name.rpartition(":")
+    return getattr(importlib.import_module(module or home), inside)
 
 
 @dataclass(frozen=True)
 class TaskSpec:
     """One task.
 
-    `pipeline` is a class or `"module:Class"`; `auto` holds the auto classes that load a model for it, as classes or
-    names in `samovar.auto`, the first that fits is taken; `saved_as` the ends of the class names whose checkpoints
-    have a trained head for it; `default` a (model id, revision) that is used when no model is named.
+    `pipeline` is a class or `"module:Class"`; `auto` holds the auto classes that load a model for it, as classes,
+    names in `samovar.auto` or `"module:Class"`, the first that fits is taken; `saved_as` the ends of the class names
+    whose checkpoints have a trained head for it; `default` a (model id, revision) that is used when no model is named.
     """
 
     name: str
@@ -33,13 +42,11 @@ class TaskSpec:
         """The class, imported when it is first needed."""
         if not isinstance(self.pipeline, str):
             return self.pipeline
-        module, _, name = self.pipeline.partition(":")
-        return getattr(importlib.import_module(module), name)
+        return found(self.pipeline)
 
     def auto_classes(self) -> list[Any]:
         """The auto classes."""
-        auto = importlib.import_module("samovar.auto")
-        return [getattr(auto, item) if isinstance(item, str) else item for item in self.auto]
+        return [found(item, "samovar.auto") if isinstance(item, str) else item for item in self.auto]
 
 
 def task(name: str, where: str, auto: str, saved_as: str | tuple[str, ...], **more: Any) -> TaskSpec:
@@ -81,6 +88,32 @@ BUILT_IN = [
         "AutoModelForCausalLM",
         ("ForCausalLM", "LMHeadModel"),
     ),
+    task(
+        "text2text-generation",
+        "text2text:Text2TextGenerationPipeline",
+        "AutoModelForSeq2SeqLM",
+        ("ForConditionalGeneration", "MTModel"),
+    ),
+    task("summarization", "text2text:SummarizationPipeline", "AutoModelForSeq2SeqLM", ()),
+    task("translation", "translation:TranslationPipeline", "AutoModelForSeq2SeqLM", ()),
+    task(
+        "zero-shot-classification",
+        "zero_shot:ZeroShotClassificationPipeline",
+        "AutoModelForSequenceClassification",
+        (),
+    ),
+    task(
+        "multiple-choice",
+        "multiple_choice:MultipleChoicePipeline",
+        "AutoModelForMultipleChoice",
+        "ForMultipleChoice",
+    ),
+    task(
+        "sentence-similarity",
+        "sentence_similarity:SentenceSimilarityPipeline",
+        "samovar.pipelines.sentence_similarity:SentenceEncoder",
+        (),
+    ),
     task("feature-extraction", "feature_extraction:FeatureExtractionPipeline", "AutoModel", "Model"),
     task(
         "image-classification",
@@ -115,6 +148,8 @@ class PipelineRegistry:
     def find(self, name: str) -> TaskSpec:
         """The task of this name or alias; raises `TaskError` with near names and the list."""
         known = self.aliases.get(name, name)
+        if isinstance(known, str) and known not in self.tasks and TRANSLATION.fullmatch(known):
+            known = "translation"
         if known not in self.tasks:
             every = self.get_supported_tasks()
             raise TaskError(

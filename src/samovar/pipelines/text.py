@@ -177,6 +177,6 @@ def length_limit(model: Any, tokenizer: Any) -> int | None:
         taken = (table.padding_idx or 0) + 1 if isinstance(table, PaddingAwarePositions) else 0
         limits.append(table.num_embeddings - taken)
     positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if not tables and isinstance(positions, int) and positions > 0:
+    if isinstance(positions, int) and positions > 0:
         limits.append(positions)
     return min(limits, default=None)
