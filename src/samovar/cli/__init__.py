@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from samovar.errors import SamovarError
 
+# What a shell reports of a program that a closed pipe ended.
+PIPE_CLOSED = 141
 # Name → the module in this folder; read only when it is asked for, so that `--help` is quick.
 COMMANDS = {
     "inspect": "show what a checkpoint is made of, without loading it",
+    "chat": "talk with a language model",
     "run": "run a task over texts, images or a file of them",
     "train": "fine-tune a model on a file of examples",
 }
@@ -52,3 +56,7 @@ def run_command(name: str, given: Sequence[str]) -> int:
     except KeyboardInterrupt as error:
         print(f"\n{error}" if str(error) else "\nStopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # The reader has what it wanted. Without this, Python would complain once more as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +19,6 @@ from samovar.cli.options import device_named, named_values
 from samovar.cli.tasks import Takes, example_lines, takes, task_lines
 from samovar.errors import InputError
 
-# What a shell reports of a program that a closed pipe ended.
-PIPE_CLOSED = 141
 BAR_AFTER = 2
 
 EPILOG = """\
@@ -79,19 +76,13 @@ def run(options: argparse.Namespace) -> int:
     pipe = loaded(options)
     # What is wrong with the options is no fault of an input: said at once, and once.
     pipe(iter(()), **parameters)
-    try:
-        with contextlib.ExitStack() as stack:
-            out = stack.enter_context(opened(options.output))
-            results = answers(records, partial(streamed, pipe, parameters))
-            bad, count = 0, 0
-            for record, result in with_bar(results, options):
-                count, bad = count + 1, bad + (record.error is not None)
-                out.write(line_of(record, result, options.echo) + "\n")
-                out.flush()
-    except BrokenPipeError:
-        # The reader has what it wanted; without this, Python would complain once more as it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    with opened(options.output) as out:
+        results = answers(records, partial(streamed, pipe, parameters))
+        bad, count = 0, 0
+        for record, result in with_bar(results, options):
+            count, bad = count + 1, bad + (record.error is not None)
+            out.write(line_of(record, result, options.echo) + "\n")
+            out.flush()
     if bad:
         print(f'{bad} of {count} inputs could not be used: see the lines with "error".', file=sys.stderr)
     return 1 if bad else 0
