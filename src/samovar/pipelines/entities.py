@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,12 +111,40 @@ def group(pieces: list[Piece], names: dict[int, str], join: Joiner) -> dict[str,
     }
 
 
-def without_overlaps(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Entities of overlapping parts of one text: of those that cover the same place, the longest, then the surest."""
-    kept: list[dict[str, Any]] = []
-    for entity in sorted(found, key=lambda entity: entity["start"]):
-        if not kept or entity["start"] >= kept[-1]["end"]:
-            kept.append(entity)
-            continue
-        kept[-1] = max(kept[-1], entity, key=lambda one: (one["end"] - one["start"], one["score"]))
-    return kept
+def stitched(parts: Sequence[Sequence[Piece]], overlap: int, names: dict[int, str]) -> list[Piece]:
+    """The tokens of parts of one text, of which neighbours share `overlap` tokens, as one row, each token once.
+
+    ::
+
+        part 1   a b c d e f g           where both have e f g, the row changes from one part to the other
+        part 2           e f g h i j     at the place nearest to the middle which is inside no word and no entity
+
+    So every token is judged where it has neighbours on both sides, and an entity comes whole from a part that saw it
+    whole; only one that is longer than the overlap is joined from two.
+    """
+    whole = list(parts[0])
+    for part in parts[1:]:
+        begin = len(whole) - min(overlap, len(part))
+        shared = len(whole) - begin
+        places = sorted(range(shared + 1), key=lambda place: abs(place - shared / 2))
+        uncut = [place for place in places if place == len(part) or not part[place].continues] or places
+        best = next(
+            (place for place in uncut if not goes_on(whole, begin + place, names) and not goes_on(part, place, names)),
+            uncut[0],
+        )
+        shift = whole[-1].index + 1 - shared - part[0].index
+        whole = whole[: begin + best] + [replace(piece, index=piece.index + shift) for piece in part[best:]]
+    return whole
+
+
+def goes_on(pieces: Sequence[Piece], place: int, names: dict[int, str]) -> bool:
+    """Whether an entity goes on from the token before this place to the one at it."""
+    if not 0 < place < len(pieces):
+        return False
+    # A word may get its label from its first token, so that one counts as well as the last.
+    first = place - 1
+    while first and pieces[first].continues:
+        first -= 1
+    begins, kind = tag(names[pieces[place].label])
+    before = {tag(names[pieces[one].label])[1] for one in (first, place - 1)}
+    return kind != "O" and not begins and kind in before

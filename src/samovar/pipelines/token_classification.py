@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from samovar.errors import InputError, InputTypeError, did_you_mean
-from samovar.pipelines.entities import STRATEGIES, Piece, entities, without_overlaps
+from samovar.pipelines.entities import STRATEGIES, Piece, entities, stitched
 from samovar.pipelines.inputs import check_text
 from samovar.pipelines.packing import Item
 from samovar.pipelines.scores import not_finite, scores_of
@@ -20,7 +20,8 @@ class TokenClassificationPipeline(TextPipeline):
 
     With an `aggregation_strategy` other than `"none"` → `[{"entity_group", "score", "word", "start", "end"}, …]`; see
     `entities`. `start` and `end` count characters of the text. `ignore_labels` is `["O"]` by default. `stride` reads
-    a long text whole, in parts that overlap by that many tokens; without it the text is truncated.
+    a long text whole, in parts that overlap by that many tokens, and cuts no entity where two parts meet; without it
+    the text is truncated.
     `is_split_into_words=True` takes a text as a list of words, which count as joined by `delimiter`.
     """
 
@@ -43,8 +44,6 @@ class TokenClassificationPipeline(TextPipeline):
         if ignore_labels is not None:
             after["ignored"] = tuple(ignore_labels)
         if stride is not None:
-            if after.get("strategy") == "none":
-                raise InputError("stride was given with aggregation_strategy='none'.", "Choose another strategy.")
             before["stride"] = stride
         if is_split_into_words is not None:
             before["split"] = is_split_into_words
@@ -104,13 +103,13 @@ class TokenClassificationPipeline(TextPipeline):
                     offset if word is None else (offset[0] + int(starts[word]), offset[1] + int(starts[word]))
                     for offset, word in zip(row["offset_mapping"], encoding.word_ids(number), strict=True)
                 ]
-            items.append(self.part(row, sentence))
+            items.append(self.part(row, sentence, stride or 0))
         return items
 
-    def part(self, row: dict[str, Any], sentence: str) -> Item:
+    def part(self, row: dict[str, Any], sentence: str, overlap: int = 0) -> Item:
         """One row, with what is needed to find its tokens in the text again."""
         real = [i for i, special in enumerate(row["special_tokens_mask"]) if not special]
-        return self.row_item(row, extra=(sentence, real, row["offset_mapping"]))
+        return self.row_item(row, extra=(sentence, real, row["offset_mapping"], overlap))
 
     def reduce(self, outputs: Any, items: list[Item], **after: Any) -> Tensor:
         """Scores of all labels: the strategies need them."""
@@ -131,23 +130,16 @@ class TokenClassificationPipeline(TextPipeline):
         ignored: tuple[str, ...] = ("O",),
         **after: Any,
     ) -> Any:
-        """Entities of all parts of a text."""
-        found = [
-            entity
-            for item, scores in zip(items, values, strict=True)
-            for entity in entities(
-                self.pieces(item, scores),
-                strategy,
-                self.config.id2label,
-                ignored,
-                self.tokenizer.convert_tokens_to_string,
-            )
-        ]
-        return without_overlaps(found) if len(items) > 1 else found
+        """Entities of one text."""
+        parts = [self.pieces(item, scores) for item, scores in zip(items, values, strict=True)]
+        overlap = items[0].extra[3]
+        names = self.config.id2label
+        whole = parts[0] if len(parts) == 1 else stitched(parts, overlap, names)
+        return entities(whole, strategy, names, ignored, self.tokenizer.convert_tokens_to_string)
 
     def pieces(self, item: Item, scores: np.ndarray) -> list[Piece]:
         """The tokens that stand for text."""
-        sentence, real, offsets = item.extra
+        sentence, real, offsets, _ = item.extra
         ids = item.features["input_ids"]
         tokens = self.tokenizer.convert_ids_to_tokens([int(ids[i]) for i in real])
         model = getattr(getattr(self.tokenizer, "backend_tokenizer", None), "model", None)
