@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from driving import Command
@@ -47,3 +49,15 @@ def test_an_unknown_command_is_refused(command: Command) -> None:
     done = command("rum")
     assert done.returncode == 2
     assert "invalid choice: 'rum'" in done.stderr
+
+
+def test_the_page_says_what_there_is(command: Command) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text("utf-8")
+    helps = {name: command(name, "--help").stdout for name in COMMANDS}
+    parts = {part.split("\n")[0]: part for part in page.split("\n## samovar ")[1:]}
+    assert set(parts) == {"run", "inspect", "chat"}
+    for name, part in parts.items():
+        for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", part)):
+            assert re.search(rf"{option}\b", helps[name]), f"samovar {name} has no {option}"
+    for name in set(re.findall(r"`/([a-z]+)", parts["chat"])):
+        assert f"/{name} " in helps["chat"]
