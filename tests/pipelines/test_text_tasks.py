@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from learned_models import SMALL, teach, word_tokenizer
 from tiny_checkpoints import TAGS, TEXTS, Build, labels, plain, same
 
+import samovar
 from samovar import pipeline
+from samovar.errors import InputError
 
 TOXIC = labels("neutral", "toxic", "spam")
 
@@ -188,6 +191,53 @@ def test_fill_mask_among_targets(build: Build) -> None:
     ours, theirs = both(build("bert", "BertForMaskedLM"), "fill-mask")
     for targets in ("cat", ["cat", "dog", "film"]):
         assert same(ours(MASKED, targets=targets), [plain(theirs(text, targets=targets)) for text in MASKED])
+
+
+@pytest.mark.parametrize("targets", ["dog", ["cat", "dog", "film"], ["playing", "dog"], ["cat", "cat", "mat"]])
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_fill_mask_among_targets_equals_the_reference(build: Build, targets: Any, top_k: int | None) -> None:
+    ours, theirs = both(build("bert", "BertForMaskedLM"), "fill-mask")
+    options = {"targets": targets} | ({} if top_k is None else {"top_k": top_k})
+    expected = [plain(theirs(text, **options)) for text in MASKED]
+    assert same(ours(MASKED, **options), expected)
+    # Two masks give two lists.
+    assert [len(row) for row in ours(MASKED[1], **options)] == [len(row) for row in expected[1]]
+
+
+def test_targets_that_cannot_be(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    ours = pipeline("fill-mask", model=build("bert", "BertForMaskedLM"))
+    assert [row["token_str"] for row in ours(MASKED[0], targets=["", "dog"])] == ["dog"]
+    assert "The target '' has no tokens" in caplog.text
+    with pytest.raises(InputError, match="None of the targets has a token"):
+        ours(MASKED[0], targets=[])
+    with pytest.raises(InputError, match="A target expected, got int"):
+        ours(MASKED[0], targets=["dog", 3])
+
+
+GENRES = {"love": ["kiss", "heart"], "war": ["tank", "sword"], "space": ["rocket", "planet"]}
+
+
+def test_a_trained_model_gives_several_labels() -> None:
+    """Each word stands for a genre; a text may have none, one or all of them."""
+    words = [word for members in GENRES.values() for word in members]
+    texts = [f"a film with {one} and {other}" for one in [*words, "tea"] for other in [*words, "tea"]]
+    goal = torch.tensor([[float(any(w in text.split() for w in m)) for m in GENRES.values()] for text in texts])
+    tokenizer = word_tokenizer(texts, pair=True)
+    config = samovar.BertConfig(
+        vocab_size=len(tokenizer),
+        initializer_range=0.1,
+        problem_type="multi_label_classification",
+        **SMALL,
+        **labels(*GENRES),
+    )
+    model = samovar.AutoModelForSequenceClassification.from_config(config)
+    assert teach(model, [{**tokenizer(texts, return_tensors="pt"), "labels": goal}], 80) < 0.1
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
+    for row, wanted in zip(classify(texts), goal.tolist(), strict=True):
+        found = {entry["label"] for entry in row if entry["score"] > 0.5}
+        assert found == {name for name, value in zip(GENRES, wanted, strict=True) if value}
+    shares = classify(texts[:1], function_to_apply="softmax")[0]
+    assert sum(entry["score"] for entry in shares) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_target_of_several_tokens_is_told_of(build: Build, caplog: pytest.LogCaptureFixture) -> None:
