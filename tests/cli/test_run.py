@@ -118,6 +118,25 @@ def test_pairs_of_texts(command: Command, classifier: Path, tmp_path: Path) -> N
     assert same(results(command("run", "text-classification", "-m", classifier, "-f", path)), expected)
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_labels_of_each_line(kind: str, command: Command, classifier: Path, tmp_path: Path) -> None:
+    asked = [(text, "warm, cold" if number < 4 else "old, new, odd") for number, text in enumerate(TEXTS[:7])]
+    path = tmp_path / f"asked.{kind}"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if kind == "jsonl":
+            rows = [{"words": text, "candidate_labels": labels.split(", ")} for text, labels in asked]
+            file.writelines(json.dumps(row) + "\n" for row in [*rows, {"words": "tea", "candidate_labels": []}])
+        else:
+            csv.writer(file).writerows([("words", "candidate_labels"), *asked, ("tea", "")])
+    done = command("run", "zero-shot-classification", "-m", classifier, "-f", path)
+    assert done.returncode == 1
+    classify = pipeline("zero-shot-classification", model=str(classifier))
+    expected = [classify(text, candidate_labels=labels) for text, labels in asked]
+    *found, bad = objects(done.stdout)
+    assert same([one["result"] for one in found], expected)
+    assert "candidate_labels is empty" in bad["error"]
+
+
 @pytest.mark.parametrize("how", ["arguments", "list", "folder"])
 def test_images(how: str, command: Command, eye: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import os
 import select
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,22 @@ IDLE = 0.2
 BLOCK = 1 << 16
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What of a line is the input: of what kind, in which column, and which arguments may stand `beside` it."""
+
+    takes: Takes
+    column: str | None = None
+    beside: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Record:
-    """One input and the number of its line; `error` says why it cannot be read."""
+    """One input, the number of its line, and arguments that it brings along; `error` says why it cannot be read."""
 
     line: int
     value: Any = None
+    arguments: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -54,30 +64,30 @@ Records = Iterator[Record | None]
 Lines = Iterator[bytes] | Iterator[bytes | None]
 
 
-def from_arguments(values: Iterable[str], takes: Takes) -> Records:
+def from_arguments(values: Iterable[str], reading: Reading) -> Records:
     """Each argument is an input; mappings are written as JSON."""
     for number, value in enumerate(values, 1):
-        yield parsed(value, number) if takes == "fields" else Record(number, value)
+        yield parsed(value, number) if reading.takes == "fields" else Record(number, value)
 
 
-def from_file(path: Path, form: str | None, takes: Takes, column: str | None) -> Records:
+def from_file(path: Path, form: str | None, reading: Reading) -> Records:
     """The inputs of a file, or the images of a folder. Raises `InputError` when there is no such file."""
     if path.is_dir():
-        if takes != "image":
+        if reading.takes != "image":
             raise InputError(f"{path} is a folder.", "Name a file with an input a line; folders are for images.")
         found = sorted(one for one in path.iterdir() if one.suffix.lower() in IMAGES)
         if not found:
             raise InputError(f"{path} holds no images ({', '.join(sorted(IMAGES))}).", "Name another folder.")
-        return from_arguments(map(str, found), takes)
+        return from_arguments(map(str, found), reading)
     if not path.is_file():
         beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
         raise InputError(f"There is no file {path}.", f"{did_you_mean(path.name, beside)} Check the path.".strip())
-    return read(lines_of(path), form or FORMATS.get(path.suffix.lower()), takes, column)
+    return read(lines_of(path), form or FORMATS.get(path.suffix.lower()), reading)
 
 
-def from_stdin(form: str | None, takes: Takes, column: str | None) -> Records:
+def from_stdin(form: str | None, reading: Reading) -> Records:
     """The inputs of standard input, as they arrive."""
-    return read(arriving(sys.stdin.buffer.fileno()), form, takes, column)
+    return read(arriving(sys.stdin.buffer.fileno()), form, reading)
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
@@ -107,15 +117,15 @@ def arriving(descriptor: int) -> Iterator[bytes | None]:
         yield rest
 
 
-def read(lines: Lines, form: str | None, takes: Takes, column: str | None) -> Records:
+def read(lines: Lines, form: str | None, reading: Reading) -> Records:
     """Records from lines in a format; without one, mappings are JSON lines and all else is text."""
-    form = form or ("jsonl" if takes == "fields" else "text")
+    form = form or ("jsonl" if reading.takes == "fields" else "text")
     if form in ("csv", "tsv"):
-        return table((line for line in lines if line is not None), "," if form == "csv" else "\t", takes, column)
-    return each_line(lines, form, takes, column)
+        return table((line for line in lines if line is not None), "," if form == "csv" else "\t", reading)
+    return each_line(lines, form, reading)
 
 
-def each_line(lines: Lines, form: str, takes: Takes, column: str | None) -> Records:
+def each_line(lines: Lines, form: str, reading: Reading) -> Records:
     """A record for each line of text, or of JSON; blank lines of JSON are left out."""
     number = 0
     for raw in lines:
@@ -131,7 +141,7 @@ def each_line(lines: Lines, form: str, takes: Takes, column: str | None) -> Reco
         if form == "text":
             yield Record(number, text)
         elif text.strip():
-            yield chosen(parsed(text, number), takes, column)
+            yield chosen(parsed(text, number), reading)
 
 
 def parsed(text: str, number: int) -> Record:
@@ -142,7 +152,7 @@ def parsed(text: str, number: int) -> Record:
         return Record(number, error=f"The line is not JSON: {error}.")
 
 
-def table(lines: Iterator[bytes], separator: str, takes: Takes, column: str | None) -> Records:
+def table(lines: Iterator[bytes], separator: str, reading: Reading) -> Records:
     """A record for each row of a table whose first row names the columns. Raises `InputError` for the columns."""
     csv.field_size_limit(sys.maxsize)
     # What is not UTF-8 is found in its row, where it can be reported without ending the reading.
@@ -151,12 +161,13 @@ def table(lines: Iterator[bytes], separator: str, takes: Takes, column: str | No
     names = list(rows.fieldnames or [])
     if not names:
         raise InputError("The table is empty.", "Its first line names the columns.")
-    if takes != "fields":
-        column = column_for(names, takes, column)
-    return each_row(rows, names, takes, column)
+    if reading.takes != "fields":
+        # As for a mapping of its own; columns that are arguments hold no text.
+        reading = replace(reading, column=column_for(names, reading))
+    return each_row(rows, names, reading)
 
 
-def each_row(rows: csv.DictReader[str], names: list[str], takes: Takes, column: str | None) -> Records:
+def each_row(rows: csv.DictReader[str], names: list[str], reading: Reading) -> Records:
     """A record for each row."""
     while True:
         try:
@@ -166,7 +177,7 @@ def each_row(rows: csv.DictReader[str], names: list[str], takes: Takes, column: 
             continue
         if row is None:
             return
-        yield row_record(row, rows.line_num, names, takes, column)
+        yield row_record(row, rows.line_num, names, reading)
 
 
 def firsts(lines: Iterator[bytes]) -> Iterator[tuple[bool, bytes]]:
@@ -174,7 +185,7 @@ def firsts(lines: Iterator[bytes]) -> Iterator[tuple[bool, bytes]]:
     return ((number == 0, line) for number, line in enumerate(lines))
 
 
-def row_record(row: dict[Any, Any], line: int, names: list[str], takes: Takes, column: str | None) -> Record:
+def row_record(row: dict[Any, Any], line: int, names: list[str], reading: Reading) -> Record:
     """A record from a row of a table; a row of another width is an error."""
     given = [value for name, value in row.items() if name is not None and value is not None]
     if None in row or len(given) < len(names):
@@ -182,34 +193,40 @@ def row_record(row: dict[Any, Any], line: int, names: list[str], takes: Takes, c
         return Record(line, error=f"The row has {cells} cells, the table {len(names)} columns.")
     if any("\udc80" <= letter <= "\udcff" for value in given for letter in value):
         return Record(line, error="The row is not UTF-8.")
-    return chosen(Record(line, row), takes, column)
+    return chosen(Record(line, row), reading)
 
 
-def column_for(names: list[str], takes: Takes, column: str | None) -> str:
+def column_for(names: list[str], reading: Reading) -> str:
     """The column that a task reads: the one named, or one of a usual name, or the only one. Raises `InputError`."""
-    if column is not None:
-        if column not in names:
-            hint = did_you_mean(column, names)
-            raise InputError(f"There is no column {column!r}.", f"{hint} There are: {', '.join(names)}.".strip())
-        return column
-    usual = [name for name in COLUMNS[takes] if name in names]
+    if reading.column is not None:
+        if reading.column not in names:
+            hint = did_you_mean(reading.column, names)
+            raise InputError(
+                f"There is no column {reading.column!r}.", f"{hint} There are: {', '.join(names)}.".strip()
+            )
+        return reading.column
+    usual = [name for name in COLUMNS[reading.takes] if name in names]
     if usual:
         return usual[0]
-    if len(names) == 1:
-        return names[0]
-    raise InputError(f"Which column holds the {takes}? There are: {', '.join(names)}.", "Name it with --column.")
+    others = [name for name in names if name not in reading.beside]
+    if len(others) == 1:
+        return others[0]
+    raise InputError(
+        f"Which column holds the {reading.takes}? There are: {', '.join(names)}.", "Name it with --column."
+    )
 
 
-def chosen(record: Record, takes: Takes, column: str | None) -> Record:
-    """The part of a mapping that the task reads; a pair of texts stays together."""
+def chosen(record: Record, reading: Reading) -> Record:
+    """The part of a mapping that the task reads, with the arguments beside it; a pair of texts stays together."""
     value = record.value
     if record.error is not None or not isinstance(value, dict):
         return record
-    if takes == "fields" and column is None:
+    if reading.takes == "fields" and reading.column is None:
         return record
-    if column is None and takes == "text" and value.get("text_pair") is not None and "text" in value:
-        return Record(record.line, {"text": value["text"], "text_pair": value["text_pair"]})
+    arguments = {name: value[name] for name in reading.beside if name in value}
+    if reading.takes == "text" and reading.column in (None, "text") and value.get("text_pair") and "text" in value:
+        return Record(record.line, {"text": value["text"], "text_pair": value["text_pair"]}, arguments)
     try:
-        return Record(record.line, value[column_for(list(value), takes, column)])
+        return Record(record.line, value[column_for(list(value), reading)], arguments)
     except InputError as error:
         return Record(record.line, error=str(error.cause))

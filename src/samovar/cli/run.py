@@ -7,16 +7,16 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from samovar.cli.answers import answers
-from samovar.cli.inputs import Record, Records, from_arguments, from_file, from_stdin
+from samovar.cli.answers import Answers
+from samovar.cli.inputs import Reading, Record, Records, from_arguments, from_file, from_stdin
 from samovar.cli.options import device_named, named_values
-from samovar.cli.tasks import Takes, example_lines, takes, task_lines
+from samovar.cli.tasks import beside, example_lines, takes, task_lines
 from samovar.errors import InputError
 
 BAR_AFTER = 2
@@ -66,18 +66,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run as said."""
-    kind = takes(options.task)
+    reading = Reading(takes(options.task), options.column, beside(options.task))
     parameters = named_values(options.option)
     if options.token_budget is not None and options.token_budget < 1:
         raise InputError(f"--token-budget must be at least 1, got {options.token_budget}.", "Leave it out if unsure.")
-    records = source(options, kind)
+    records = source(options, reading)
     check_output(options)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     pipe = loaded(options)
     # What is wrong with the options is no fault of an input: said at once, and once.
     pipe(iter(()), **parameters)
     with opened(options.output) as out:
-        results = answers(records, partial(streamed, pipe, parameters))
+        results = Answers(records, partial(streamed, pipe, parameters))
         bad, count = 0, 0
         for record, result in with_bar(results, options):
             count, bad = count + 1, bad + (record.error is not None)
@@ -88,17 +88,17 @@ def run(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def source(options: argparse.Namespace, kind: Takes) -> Records:
+def source(options: argparse.Namespace, reading: Reading) -> Records:
     """Where the inputs come from. Raises `InputError` for none, or for two places at once."""
     if options.file is not None and options.inputs not in ([], ["-"]):
         raise InputError("Inputs were given both as arguments and with --file.", "Give one of them.")
     if options.file not in (None, "-"):
-        return from_file(Path(options.file), options.format, kind, options.column)
+        return from_file(Path(options.file), options.format, reading)
     if options.file is None and options.inputs and options.inputs != ["-"]:
-        return from_arguments(options.inputs, kind)
+        return from_arguments(options.inputs, reading)
     if not options.inputs and options.file is None and sys.stdin.isatty():
         raise InputError("No input was given.", "Give a text, --file F, or '-' to type or pipe inputs.")
-    return from_stdin(options.format, kind, options.column)
+    return from_stdin(options.format, reading)
 
 
 def check_output(options: argparse.Namespace) -> None:
@@ -129,9 +129,9 @@ def loaded(options: argparse.Namespace) -> Any:
     return pipe
 
 
-def streamed(pipe: Any, parameters: dict[str, Any], values: Iterator[Any]) -> Iterator[Any]:
-    """Results one by one; when they are asked for no more, the reading ahead stops too."""
-    stream = pipe(values, **parameters)
+def streamed(pipe: Any, parameters: dict[str, Any], values: Iterator[Any], own: dict[str, Any]) -> Iterator[Any]:
+    """Results one by one, with the inputs' `own` arguments; the reading ahead stops when no more are asked for."""
+    stream = pipe(values, **(parameters | own))
     try:
         yield from stream
     finally:
@@ -163,7 +163,7 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def with_bar(results: Iterator[tuple[Record, Any]], options: argparse.Namespace) -> Iterator[tuple[Record, Any]]:
+def with_bar(results: Iterable[tuple[Record, Any]], options: argparse.Namespace) -> Iterable[tuple[Record, Any]]:
     """The same; with a progress bar when the results go elsewhere than to the terminal, once they take long."""
     if options.quiet or not sys.stderr.isatty() or (options.output is None and sys.stdout.isatty()):
         return results

@@ -18,6 +18,8 @@ class TaskHelp:
     what: str
     example: str
     takes: Takes = "text"
+    # Arguments of the call that a mapping may hold for its own text.
+    beside: tuple[str, ...] = ()
 
 
 ASKED = """'{"question": "Where?", "context": "In Tula."}'"""
@@ -33,12 +35,16 @@ HELP = {
     "text-generation": TaskHelp("how a text goes on", "'Once upon a time' --option max_new_tokens=20"),
     "text2text-generation": TaskHelp("a text for a text", "'Tea is good.'"),
     "summarization": TaskHelp("a text in few words", "--file articles.txt"),
-    "translation": TaskHelp("a text in another language", "'Tea is good.' --option tgt_lang='\"ru\"'"),
+    "translation": TaskHelp(
+        "a text in another language", "'Tea is good.' --option tgt_lang=ru", beside=("src_lang", "tgt_lang")
+    ),
     "zero-shot-classification": TaskHelp(
-        "which of your labels fits a text", """'I like it.' --option 'candidate_labels=["good", "bad"]'"""
+        "which of your labels fits a text",
+        "'I like it.' --option candidate_labels=good,bad",
+        beside=("candidate_labels", "hypothesis_template", "multi_label"),
     ),
     "multiple-choice": TaskHelp(
-        "the best of several continuations", """'{"prompt": "Tea is", "choices": ["hot", "blue"]}'""", "fields"
+        "the best of several continuations", """'{"question": "Tea is", "choices": ["hot", "blue"]}'""", "fields"
     ),
     "sentence-similarity": TaskHelp(
         "how near texts are to one", """'{"source_sentence": "tea", "sentences": ["coffee", "car"]}'""", "fields"
@@ -55,6 +61,12 @@ def takes(task: str) -> Takes:
     if known is not None:
         return known.takes
     return "image" if spec.kind == "image" else "fields" if spec.kind == "multimodal" else "text"
+
+
+def beside(task: str) -> tuple[str, ...]:
+    """Arguments of the call that an input of this task may bring along."""
+    known = HELP.get(PIPELINE_REGISTRY.find(task).name)
+    return () if known is None else known.beside
 
 
 def task_lines() -> str:
