@@ -1,0 +1,21 @@
+"""The examples on texts run as scripts and print what they promise."""
+
+from __future__ import annotations
+
+import pytest
+from test_examples import printed
+
+from assets import minilm_folder
+
+
+def test_the_nearest_sentence_is_named() -> None:
+    lines = printed("examples/alike.py", str(minilm_folder()))
+    assert [line.split("~  ")[1] for line in lines] == ["I cried in the cinema.", "I forgot my login code."]
+    assert all(float(line.split()[0]) > 0.4 for line in lines)
+
+
+@pytest.mark.slow
+def test_a_text_comes_in_pieces_and_can_be_left() -> None:
+    lines = printed("examples/streaming_text.py", str(minilm_folder()))
+    assert lines[0].startswith("boils water for tea")
+    assert lines[1] == "first words: boils"
