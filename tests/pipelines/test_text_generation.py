@@ -270,3 +270,58 @@ def test_a_trained_model_says_what_it_learned(learned: Any) -> None:
     assert found[:-1] == list(CAPITALS.values())
     assert found[-1].split()[0] in CAPITALS
     assert learned(prompts[0]) == [{"generated_text": "paris"}]
+
+
+TEMPLATE = (
+    "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}{% if not loop.last or add_generation_prompt %}. "
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+ASKED = [{"role": "user", "content": "the cat or the dog?"}]
+BEGUN = [*ASKED, {"role": "assistant", "content": "a very"}]
+
+
+@pytest.fixture(scope="module")
+def talk(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same model with a chat template in its tokenizer's files."""
+    where = tmp_path_factory.mktemp("talk")
+    transformers.GPT2LMHeadModel.from_pretrained(folder).save_pretrained(where)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(where)
+    return str(where)
+
+
+class Templated(samovar.PreTrainedTokenizerFast):
+    """A tokenizer that writes chats out by itself."""
+
+    def apply_chat_template(
+        self,
+        conversation: Any,
+        *,
+        tokenize: bool = True,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        **further: Any,
+    ) -> Any:
+        from jinja2 import Template
+
+        assert not tokenize
+        assert not (add_generation_prompt and continue_final_message)
+        return Template(TEMPLATE).render(messages=conversation, add_generation_prompt=add_generation_prompt)
+
+
+@pytest.mark.parametrize("options", [{}, {"return_full_text": False}, {"continue_final_message": False}])
+def test_chats_equal_the_reference(talk: str, options: dict[str, Any]) -> None:
+    tokenizer = Templated.from_pretrained(talk)
+    ours = pipeline("text-generation", model=talk, tokenizer=tokenizer, **GREEDY, **options)
+    theirs = reference(talk)
+    for chat in (ASKED, BEGUN):
+        assert ours(chat) == theirs(chat, **GREEDY, **options)
+    mixed = ours([BEGUN, ASKED, PROMPTS[0]])
+    assert mixed[:2] == [ours(BEGUN), ours(ASKED)]
+    assert mixed[2] == ours(PROMPTS[0])
+    whole = "".join(ours(ASKED, stream=True))
+    if "return_full_text" in options:
+        assert ours(ASKED) == [{"generated_text": whole}]
+    elif not options:
+        assert ours(ASKED)[0]["generated_text"][-1] == {"role": "assistant", "content": whole}
