@@ -14,14 +14,14 @@ from samovar import pipeline
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 FILL = ["so", "then", "we", "went", "home", "and", "said"]
-PERSON, PLACE = ["anna", "maria", "petrova"], ["saint", "anna", "bay"]
+PERSON, PLACE = ["anna", "maria", "petrova"], ["saint", "maria", "petrova"]
 WINDOW, STRIDE = 18, 6
 STRATEGIES = ["none", "simple", "first", "average", "max"]
 
 
 @pytest.fixture(scope="module")
 def tagger() -> Any:
-    """Taught "anna maria petrova" as a person and "saint anna bay" as a place: a name alone says too little."""
+    """Taught "anna maria petrova" as a person, "saint maria petrova" as a place: only the first word tells them apart."""
     tokenizer = word_tokenizer([" ".join([*FILL, *PERSON, *PLACE])], pair=True, model_max_length=WINDOW)
     torch.manual_seed(1)
     texts, goals = [], []
@@ -39,12 +39,14 @@ def tagger() -> Any:
     model = samovar.AutoModelForTokenClassification.from_config(config)
     batch = {**tokenizer(texts, return_tensors="pt"), "labels": torch.tensor(goals)}
     parts = [{name: value[start::3] for name, value in batch.items()} for start in range(3)]
-    assert teach(model, parts, 150) < 0.05
+    assert teach(model, parts, 200) < 0.05
     return pipeline("token-classification", model=model, tokenizer=tokenizer, stride=STRIDE)
 
 
+# With an overlap of 3 only one of two neighbouring parts sees an entity of 3 tokens whole, wherever it stands.
+@pytest.mark.parametrize("stride", [STRIDE, 3])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_an_entity_at_every_place_around_a_seam_is_found_whole(tagger: Any, strategy: str) -> None:
+def test_an_entity_at_every_place_around_a_seam_is_found_whole(tagger: Any, strategy: str, stride: int) -> None:
     texts, expected = [], []
     for offset in range(60):
         words = [FILL[(3 * offset + i) % len(FILL)] for i in range(64)]
@@ -53,7 +55,7 @@ def test_an_entity_at_every_place_around_a_seam_is_found_whole(tagger: Any, stra
         start = len(" ".join(words[:offset])) + (offset > 0)
         texts.append(" ".join(words))
         expected.append((kind, start, start + len(" ".join(name)), " ".join(name), offset))
-    found = tagger(texts, aggregation_strategy=strategy)
+    found = tagger(texts, aggregation_strategy=strategy, stride=stride)
     for text, row, (kind, start, end, name, offset) in zip(texts, found, expected, strict=True):
         if strategy == "none":
             assert [one["entity"] for one in row] == [f"B-{kind}", f"I-{kind}", f"I-{kind}"], (offset, text)
