@@ -21,7 +21,7 @@ STRATEGIES = ["none", "simple", "first", "average", "max"]
 
 @pytest.fixture(scope="module")
 def tagger() -> Any:
-    """Taught "anna maria petrova" as a person, "saint maria petrova" as a place: only the first word tells them apart."""
+    """Taught "anna maria petrova" as a person, "saint maria petrova" as a place: the first word tells them apart."""
     tokenizer = word_tokenizer([" ".join([*FILL, *PERSON, *PLACE])], pair=True, model_max_length=WINDOW)
     torch.manual_seed(1)
     texts, goals = [], []
