@@ -114,7 +114,7 @@ class BeamSearch:
             raise nothing_allowed()
         if not open_ or all_done or (filled and self.config.early_stopping is True):
             return True
-        self.steps.reorder(taken(parents, order).flatten())
+        self.steps.reorder(taken(parents, order).flatten(), same_source=True)
         return False
 
     def extended(self) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from samovar.errors import InputError
 from samovar.generation.config import GenerationConfig
 from samovar.generation.prompt import Prompt, each_tensor
+from samovar.nn.cache import Cache
 from samovar.nn.positions import PaddingAwarePositions
 
 CACHE = "past_key_values"
@@ -34,6 +35,8 @@ class Steps:
         self.live: Tensor | None = None  # the rows that are still read, once some are not
         self.cached = bool(config.use_cache) and "past_key_values" in self.accepted
         self.cache: Any = prompt.further.get("past_key_values")
+        if self.cached and self.cache is None and hasattr(model, "new_cache"):
+            self.cache = model.new_cache(config.max_length + self.before if config.max_length else None)
         self.read = cache_length(self.cache) if self.cached else 0
         if self.read >= prompt.length:
             raise InputError(
@@ -122,10 +125,11 @@ class Steps:
         written = self.model.get_input_embeddings()(ids[:, self.prompt.ids.shape[1] :])
         return {"inputs_embeds": torch.cat([self.prompt.embeds, written], dim=1)[:, first:]}
 
-    def reorder(self, rows: Tensor) -> None:
-        """Let row i go on from what row `rows[i]` has read."""
+    def reorder(self, rows: Tensor, same_source: bool = False) -> None:
+        """Let row i go on from what row `rows[i]` has read; `same_source`: the two are continuations of one prompt."""
         if self.cache is not None:
-            self.cache.reorder(rows)
+            options = {"same_source": True} if same_source and isinstance(self.cache, Cache) else {}
+            self.cache.reorder(rows, **options)
 
     def crop(self, length: int) -> None:
         """Forget what was read after `length` tokens."""

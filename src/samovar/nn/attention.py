@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samovar.errors import ConfigError, did_you_mean
+from samovar.nn.cache import LayerCache
 
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
@@ -90,23 +91,39 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
 
     def forward(
-        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False
+        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False, cache: LayerCache | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """`x` (batch, sequence, hidden) → the same shape, and (batch, heads, sequence, sequence) when asked for."""
+        """`x` (batch, sequence, hidden) → the same shape, and (batch, heads, sequence, keys) when asked for.
+
+        With a `cache`, `x` are the tokens after those that it holds, and the keys are of all of them.
+        """
         query, key, value = (self.split(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        mixed, weights = self.mix(query, key, value, bias, probabilities)
+        ordered = True
+        if cache is not None:
+            key, value = cache.update(key, value)
+            ordered = x.shape[1] > 1  # A single token is the last one, and sees all.
+        mixed, weights = self.mix(query, key, value, bias, probabilities, ordered)
         return self.o_proj(mixed.transpose(1, 2).flatten(2)), weights if probabilities else None
 
     def mix(
-        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, probabilities: bool
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        probabilities: bool,
+        ordered: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
-        """The attention function on all heads (batch, heads, sequence, head_dim)."""
+        """The attention function on all heads (batch, heads, sequence, head_dim).
+
+        `ordered=False`: the queries may see all keys even where `causal` is set.
+        """
         return ATTENTION["eager" if probabilities else self.implementation](
             query,
             key,
             value,
             bias,
-            causal=self.causal and bias is None,
+            causal=self.causal and ordered and bias is None,
             scale=self.scale,
             dropout=self.dropout if self.training else 0.0,
         )
@@ -116,9 +133,15 @@ class Float32Attention(Attention):
     """Attention whose scores are computed in float32 whatever the weights' type, and outside of autocast."""
 
     def mix(
-        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, probabilities: bool
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        probabilities: bool,
+        ordered: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
         with torch.autocast(query.device.type, enabled=False):
             wide = None if bias is None else bias.float()
-            mixed, weights = super().mix(query.float(), key.float(), value.float(), wide, probabilities)
+            mixed, weights = super().mix(query.float(), key.float(), value.float(), wide, probabilities, ordered)
         return mixed.to(value.dtype), None if weights is None else weights.to(value.dtype)

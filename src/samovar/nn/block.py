@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from samovar.nn.attention import Attention
+from samovar.nn.cache import LayerCache
 from samovar.nn.mlp import MLP
 from samovar.nn.norm import NormFactory
 
@@ -83,14 +84,18 @@ class Block(nn.Module):
         self.mlp_scale = nn.Identity() if layer_scale is None else LayerScale(hidden, layer_scale)
 
     def forward(
-        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False
+        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False, cache: LayerCache | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """`x` (batch, sequence, hidden) → the same shape, and the attention probabilities when asked for."""
+        """`x` (batch, sequence, hidden) → the same shape, and the attention probabilities when asked for.
+
+        With a `cache`, `x` are the tokens after those that it holds.
+        """
+        further = () if cache is None else (cache,)
         if self.pre:
-            mixed, weights = self.self_attn(self.self_attn_norm(x), bias, probabilities)
+            mixed, weights = self.self_attn(self.self_attn_norm(x), bias, probabilities, *further)
             x = x + self.drop_path(self.self_attn_scale(self.dropout(mixed)))
             return x + self.drop_path(self.mlp_scale(self.dropout(self.mlp(self.mlp_norm(x))))), weights
-        mixed, weights = self.self_attn(x, bias, probabilities)
+        mixed, weights = self.self_attn(x, bias, probabilities, *further)
         x = self.self_attn_norm(x + self.dropout(mixed))
         return self.mlp_norm(x + self.dropout(self.mlp(x))), weights
 

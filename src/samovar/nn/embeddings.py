@@ -48,8 +48,12 @@ class TextEmbeddings(nn.Module):
         token_type_ids: Tensor | None,
         position_ids: Tensor | None,
         inputs_embeds: Tensor | None,
+        past: int = 0,
     ) -> Tensor:
-        """Ids (batch, sequence), or vectors (batch, sequence, hidden) in their place → (batch, sequence, width)."""
+        """Ids (batch, sequence), or vectors (batch, sequence, hidden) in their place → (batch, sequence, width).
+
+        `past` tokens were read before these.
+        """
         x = self.word(input_ids) if inputs_embeds is None else inputs_embeds
         if self.scale != 1 and inputs_embeds is None:
             x = x * self.scale
@@ -61,6 +65,6 @@ class TextEmbeddings(nn.Module):
         elif self.types_are_words and token_type_ids is not None:
             summed = summed + self.word(token_type_ids)
         if self.position is not None:
-            indices = self.position.positions(input_ids, x) if position_ids is None else position_ids
+            indices = self.position.positions(input_ids, x) + past if position_ids is None else position_ids
             summed = summed + self.position(indices)
         return self.project(self.dropout(self.norm(summed)))

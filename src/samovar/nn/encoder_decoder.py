@@ -9,12 +9,14 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from samovar.config import Config
-from samovar.errors import InputError
+from samovar.errors import InputError, InputTypeError
 from samovar.nn.attention import Attention
 from samovar.nn.block import Block, Order
+from samovar.nn.cache import Cache, EncoderDecoderCache, LayerCache
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.masks import attention_bias
 from samovar.nn.norm import NormFactory
+from samovar.nn.positions import RelativeBias
 from samovar.nn.transformer import Backbone, TextTransformer
 from samovar.tasks.outputs import Seq2SeqModelOutput
 
@@ -22,9 +24,20 @@ from samovar.tasks.outputs import Seq2SeqModelOutput
 class CrossAttention(Attention):
     """Attention whose keys and values come from another sequence."""
 
-    def read(self, x: Tensor, memory: Tensor, bias: Tensor | None, probabilities: bool) -> tuple[Tensor, Tensor | None]:
-        """`x` (batch, sequence, hidden), `memory` (batch, source, hidden) → the shape of `x`."""
-        query, key, value = self.split(self.q_proj(x)), self.split(self.k_proj(memory)), self.split(self.v_proj(memory))
+    def read(
+        self, x: Tensor, memory: Tensor, bias: Tensor | None, probabilities: bool, cache: LayerCache | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """`x` (batch, sequence, hidden), `memory` (batch, source, hidden) → the shape of `x`.
+
+        A `cache` that holds the memory's keys and values stands for the memory; an empty one is filled.
+        """
+        query = self.split(self.q_proj(x))
+        if cache is not None and cache.keys is not None and cache.values is not None:
+            key, value = cache.keys, cache.values
+        else:
+            key, value = self.split(self.k_proj(memory)), self.split(self.v_proj(memory))
+            if cache is not None:
+                cache.update(key, value)
         mixed, weights = self.mix(query, key, value, bias, probabilities)
         return self.o_proj(mixed.transpose(1, 2).flatten(2)), weights if probabilities else None
 
@@ -48,28 +61,44 @@ class DecoderBlock(Block):
         self.cross_attn_norm = norm(hidden)
 
     def decode(
-        self, x: Tensor, bias: Tensor | None, memory: Tensor, memory_bias: Tensor | None, probabilities: bool = False
+        self,
+        x: Tensor,
+        bias: Tensor | None,
+        memory: Tensor,
+        memory_bias: Tensor | None,
+        probabilities: bool = False,
+        cache: LayerCache | None = None,
+        source: LayerCache | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """States (batch, sequence, hidden), and both kinds of attention probabilities when asked for."""
+        """States (batch, sequence, hidden), and both kinds of attention probabilities when asked for.
+
+        `cache` holds the tokens before `x`, `source` the keys and values of `memory`.
+        """
         if self.pre:
-            mixed, own = self.self_attn(self.self_attn_norm(x), bias, probabilities)
+            mixed, own = self.self_attn(self.self_attn_norm(x), bias, probabilities, cache)
             x = x + self.dropout(mixed)
-            mixed, cross = self.cross_attn.read(self.cross_attn_norm(x), memory, memory_bias, probabilities)
+            mixed, cross = self.cross_attn.read(self.cross_attn_norm(x), memory, memory_bias, probabilities, source)
             x = x + self.dropout(mixed)
             return x + self.dropout(self.mlp(self.mlp_norm(x))), own, cross
-        mixed, own = self.self_attn(x, bias, probabilities)
+        mixed, own = self.self_attn(x, bias, probabilities, cache)
         x = self.self_attn_norm(x + self.dropout(mixed))
-        mixed, cross = self.cross_attn.read(x, memory, memory_bias, probabilities)
+        mixed, cross = self.cross_attn.read(x, memory, memory_bias, probabilities, source)
         x = self.cross_attn_norm(x + self.dropout(mixed))
         return self.mlp_norm(x + self.dropout(self.mlp(x))), own, cross
 
 
 class Decoder(nn.Module):
-    """Embeddings, blocks that read an encoder, and a last norm where there is one."""
+    """Embeddings, blocks that read an encoder, and where there are a last norm and a bias by distance."""
 
-    def __init__(self, embeddings: TextEmbeddings, layers: nn.ModuleList, norm: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        embeddings: TextEmbeddings,
+        layers: nn.ModuleList,
+        norm: nn.Module | None = None,
+        relative_bias: RelativeBias | None = None,
+    ) -> None:
         super().__init__()
-        self.embeddings, self.layers, self.norm = embeddings, layers, norm
+        self.embeddings, self.layers, self.norm, self.relative_bias = embeddings, layers, norm, relative_bias
 
 
 class EncoderDecoder(Backbone):
@@ -108,11 +137,15 @@ class EncoderDecoder(Backbone):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        *,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
     ) -> Seq2SeqModelOutput | tuple[Any, ...]:
         """Source ids (batch, source) and target ids (batch, target) → `last_hidden_state` (batch, target, hidden).
 
         `encoder_outputs` of an earlier call stand in place of the source. Without target ids the source, shifted by
-        one to the right, is the target, as for restoring a text. Raises `InputError` without either.
+        one to the right, is the target, as for restoring a text. With `past_key_values` the target ids are those after
+        the tokens that it holds; `use_cache=True` begins one. Raises `InputError` without source and target.
         """
         attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
         self.encoder.gradient_checkpointing = self.gradient_checkpointing
@@ -126,18 +159,21 @@ class EncoderDecoder(Backbone):
                 raise InputError("The decoder has nothing to read.", "Give decoder_input_ids, or labels.")
             decoder_input_ids = shifted_right(self.config, input_ids)
         memory = encoder_outputs[0]
-        x = self.decoder.embeddings(decoder_input_ids, None, None, decoder_inputs_embeds)
-        bias = attention_bias(decoder_attention_mask, x.dtype, causal=True)
+        cache = self.caches(past_key_values, use_cache)
+        past = 0 if cache is None else cache.get_seq_length()
+        x = self.decoder.embeddings(decoder_input_ids, None, None, decoder_inputs_embeds, past)
+        bias = self.decoder_bias(decoder_attention_mask, x, cache, past)
         memory_bias = attention_bias(attention_mask, x.dtype)
         states, own, cross = [x], [], []
-        for block in self.decoder.layers:
+        for index, block in enumerate(self.decoder.layers):
             assert isinstance(block, DecoderBlock)
             if self.gradient_checkpointing and self.training:
                 x, first, second = torch.utils.checkpoint.checkpoint(
                     block.decode, x, bias, memory, memory_bias, attentions, use_reentrant=False
                 )
             else:
-                x, first, second = block.decode(x, bias, memory, memory_bias, attentions)
+                kept = (None, None) if cache is None else (cache.layer(index), cache.source(index))
+                x, first, second = block.decode(x, bias, memory, memory_bias, attentions, *kept)
             states.append(x)
             own.append(first)
             cross.append(second)
@@ -145,6 +181,7 @@ class EncoderDecoder(Backbone):
             states[-1] = self.decoder.norm(states[-1])
         output = Seq2SeqModelOutput(
             last_hidden_state=states[-1],
+            past_key_values=cache,
             decoder_hidden_states=tuple(states) if all_states else None,
             decoder_attentions=tuple(own) if attentions else None,
             cross_attentions=tuple(cross) if attentions else None,
@@ -153,6 +190,33 @@ class EncoderDecoder(Backbone):
             encoder_attentions=getattr(encoder_outputs, "attentions", None),
         )
         return output if as_dict else output.to_tuple()
+
+    def new_cache(self, limit: int | None = None) -> EncoderDecoderCache:
+        """An empty cache, with room for at most `limit` tokens of the target."""
+        return EncoderDecoderCache(limit)
+
+    def caches(self, past_key_values: Cache | None, use_cache: bool | None) -> EncoderDecoderCache | None:
+        """The cache to fill, if any. Raises `InputTypeError` for one that holds no source."""
+        cache = super().caches(past_key_values, use_cache)
+        if cache is None or isinstance(cache, EncoderDecoderCache):
+            return cache
+        raise InputTypeError(
+            f"past_key_values is a {type(cache).__name__}, which holds no source.", "Pass an EncoderDecoderCache()."
+        )
+
+    def decoder_bias(self, mask: Tensor | None, x: Tensor, cache: Cache | None, past: int) -> Tensor | None:
+        """What is added to the scores of the decoder's own attention; None where order alone says what is read."""
+        new = x.shape[1]
+        if cache is not None:
+            mask = cache.extend_mask(mask, new)
+        relative = self.decoder.relative_bias
+        if mask is None and new > 1 and (past or relative is not None):
+            mask = x.new_ones(1, past + new)
+        bias = attention_bias(mask, x.dtype, True, new if past else None)
+        if relative is None:
+            return bias
+        distances = relative(past + new, x.device, past).to(x.dtype)
+        return distances if bias is None else bias + distances
 
 
 def shifted_right(config: Config, ids: Tensor) -> Tensor:

@@ -6,12 +6,16 @@ import torch
 from torch import Tensor
 
 
-def attention_bias(mask: Tensor | None, dtype: torch.dtype, causal: bool = False) -> Tensor | None:
+def attention_bias(
+    mask: Tensor | None, dtype: torch.dtype, causal: bool = False, queries: int | None = None
+) -> Tensor | None:
     """What to add to attention scores: 0 where reading is allowed, the most negative finite number elsewhere.
 
     `mask` (batch, keys), (batch, queries, keys) or (batch, heads, queries, keys): non-zero where reading is allowed.
     Without a mask there is nothing to add: causal attention functions know the order by themselves. A finite number
     and not -inf, so that a row without any allowed position stays a number.
+
+    With `queries`, only that many of the last tokens are queries: those before them are in a cache.
     """
     if mask is None:
         return None
@@ -21,6 +25,7 @@ def attention_bias(mask: Tensor | None, dtype: torch.dtype, causal: bool = False
     mask = mask.bool()
     mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None] if mask.ndim == 3 else mask
     if causal:
-        length = mask.shape[-1]
-        mask = mask & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+        keys = mask.shape[-1]
+        rows = keys if queries is None else queries
+        mask = mask & torch.ones(rows, keys, dtype=torch.bool, device=mask.device).tril(keys - rows)
     return torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, lowest)

@@ -44,27 +44,31 @@ class PaddingAwarePositions(LearnedPositions):
 class RelativeBias(nn.Module):
     """A learned bias per head and distance bucket, added to attention scores (Raffel et al. 2020, T5).
 
-    Half of the buckets are for each direction; distances up to half of those have a bucket each, larger ones share
-    buckets that widen logarithmically up to `max_distance`.
+    Distances up to half of the buckets have a bucket each, larger ones share buckets that widen logarithmically up to
+    `max_distance`. Half of all buckets are for each direction; with `backwards` all are for earlier tokens, and later
+    ones, which are not read, count as distance 0.
     """
 
-    def __init__(self, heads: int, buckets: int, max_distance: int = 128) -> None:
+    def __init__(self, heads: int, buckets: int, max_distance: int = 128, backwards: bool = False) -> None:
         super().__init__()
         self.buckets = buckets
         self.max_distance = max_distance
+        self.backwards = backwards
         self.weight = nn.Parameter(torch.zeros(buckets, heads))
 
     def initialise(self, name: str, tensor: Tensor) -> None:
         nn.init.normal_(tensor, std=0.02)
 
-    def forward(self, length: int, device: torch.device) -> Tensor:
-        """(1, heads, length, length)."""
-        position = torch.arange(length, device=device)
-        distance = position[:, None] - position[None, :]
-        half = self.buckets // 2
+    def forward(self, keys: int, device: torch.device, past: int = 0) -> Tensor:
+        """(1, heads, keys - past, keys): the bias of the queries after the first `past` keys."""
+        position = torch.arange(keys, device=device)
+        distance = position[past:, None] - position[None, :]
+        half = self.buckets if self.backwards else self.buckets // 2
         exact = half // 2
-        far = distance.abs().clamp(min=1).float() / exact
+        length = distance.clamp(min=0) if self.backwards else distance.abs()
+        far = length.clamp(min=1).float() / exact
         widening = exact + (far.log() / math.log(self.max_distance / exact) * (half - exact)).long()
-        bucket = torch.where(distance.abs() < exact, distance.abs(), widening.clamp(max=half - 1))
-        bucket = bucket + (distance < 0) * half
+        bucket = torch.where(length < exact, length, widening.clamp(max=half - 1))
+        if not self.backwards:
+            bucket = bucket + (distance < 0) * half
         return self.weight[bucket].permute(2, 0, 1)[None]

@@ -10,9 +10,10 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from samovar.config import Config
-from samovar.errors import ConfigError, InputError
+from samovar.errors import ConfigError, InputError, InputTypeError
 from samovar.model import Model
 from samovar.nn.activations import Activation, activation
+from samovar.nn.cache import Cache
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.masks import attention_bias
 from samovar.nn.positions import RelativeBias
@@ -59,14 +60,42 @@ class Backbone(Model):
             config.return_dict if return_dict is None else return_dict,
         )
 
+    def caches(self, past_key_values: Cache | None, use_cache: bool | None) -> Cache | None:
+        """The cache to fill: the given one, a new one, or none; by default one where texts may go on from it.
+
+        Raises `InputTypeError` for what is no cache.
+        """
+        if past_key_values is None:
+            if use_cache is None:
+                tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
+                use_cache = bool(getattr(self.config, "use_cache", True)) and not self.training and not tracing
+            return self.new_cache() if use_cache else None
+        if not isinstance(past_key_values, Cache):
+            raise InputTypeError(
+                f"past_key_values must be a cache, got {type(past_key_values).__name__}.",
+                "Pass the past_key_values of an earlier output, or DynamicCache().",
+            )
+        return past_key_values
+
+    def new_cache(self, limit: int | None = None) -> Cache:
+        """An empty cache for this backbone, with room for at most `limit` tokens."""
+        return Cache(limit)
+
     def run_blocks(
-        self, blocks: Iterable[nn.Module], x: Tensor, bias: Tensor | None, attentions: bool
+        self,
+        blocks: Iterable[nn.Module],
+        x: Tensor,
+        bias: Tensor | None,
+        attentions: bool,
+        cache: Cache | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The states before the first block and after each one, and the attention probabilities if asked for."""
         states, weights = [x], []
-        for block in blocks:
+        for index, block in enumerate(blocks):
             if self.gradient_checkpointing and self.training:
                 x, probabilities = torch.utils.checkpoint.checkpoint(block, x, bias, attentions, use_reentrant=False)
+            elif cache is not None:
+                x, probabilities = block(x, bias, attentions, cache.layer(index))
             else:
                 x, probabilities = block(x, bias, attentions)
             states.append(x)
@@ -123,25 +152,41 @@ class TextTransformer(Backbone):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        *,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
     ) -> BaseModelOutput | tuple[Any, ...]:
         """Ids (batch, sequence) → `last_hidden_state` (batch, sequence, hidden).
 
-        `attention_mask` is 1 where a token is real; without it all are. Raises `InputError` unless exactly one of
+        `attention_mask` is 1 where a token is real; without it all are. A causal model goes on from
+        `past_key_values`: the inputs are then the tokens after those that it holds, the mask may cover all or the new
+        ones, and it comes back with them in it. `use_cache=True` begins one. Raises `InputError` unless exactly one of
         `input_ids` and `inputs_embeds` is given.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise InputError("Exactly one of input_ids and inputs_embeds is needed.", "Give the tokenizer's output.")
         attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
-        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
-        bias = attention_bias(attention_mask, x.dtype, self.causal)
+        cache = self.caches(past_key_values, use_cache) if self.causal else None
+        past = 0 if cache is None else cache.get_seq_length()
+        x = (
+            self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds, past)
+            if past
+            else self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
+        )
+        if cache is not None:
+            attention_mask = cache.extend_mask(attention_mask, x.shape[1])
+            if attention_mask is None and past and x.shape[1] > 1:
+                attention_mask = x.new_ones(1, past + x.shape[1])
+        bias = attention_bias(attention_mask, x.dtype, self.causal, x.shape[1] if past else None)
         if self.relative_bias is not None:
-            distances = self.relative_bias(x.shape[1], x.device).to(x.dtype)
+            distances = self.relative_bias(past + x.shape[1], x.device, past).to(x.dtype)
             bias = distances if bias is None else bias + distances
-        states, weights = self.run_blocks(self.layers, x, bias, attentions)
+        states, weights = self.run_blocks(self.layers, x, bias, attentions, cache)
         if self.norm is not None:
             states[-1] = self.norm(states[-1])
         output = BaseModelOutput(
             last_hidden_state=states[-1],
+            past_key_values=cache,
             pooler_output=None if self.pooler is None else self.pooler(states[-1]),
             hidden_states=tuple(states) if all_states else None,
             attentions=tuple(weights) if attentions else None,

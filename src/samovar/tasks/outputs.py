@@ -8,6 +8,8 @@ from typing import Any, Self
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from samovar.nn.cache import Cache
+
 
 class Output(dict[str, Any]):
     """A model's output: `out.logits`, `out["logits"]` and `out[0]` are the same tensor.
@@ -67,6 +69,7 @@ class BaseModelOutput(Output):
     """Of a backbone: `last_hidden_state` (batch, sequence, hidden) or (batch, channels, height, width)."""
 
     last_hidden_state: Tensor
+    past_key_values: Cache | None
     pooler_output: Tensor | None
     hidden_states: Layers
     attentions: Layers
@@ -76,6 +79,7 @@ class Seq2SeqModelOutput(Output):
     """Of an encoder–decoder backbone: `last_hidden_state` (batch, target, hidden) is the decoder's."""
 
     last_hidden_state: Tensor
+    past_key_values: Cache | None
     decoder_hidden_states: Layers
     decoder_attentions: Layers
     cross_attentions: Layers
@@ -89,6 +93,7 @@ class Seq2SeqLMOutput(Output):
 
     loss: Tensor | None
     logits: Tensor
+    past_key_values: Cache | None
     decoder_hidden_states: Layers
     decoder_attentions: Layers
     cross_attentions: Layers
@@ -118,8 +123,14 @@ class MaskedLMOutput(TaskOutput):
     """`logits` (batch, sequence, vocabulary)."""
 
 
-class CausalLMOutput(TaskOutput):
+class CausalLMOutput(Output):
     """`logits` (batch, sequence, vocabulary); position t predicts token t + 1."""
+
+    loss: Tensor | None
+    logits: Tensor
+    past_key_values: Cache | None
+    hidden_states: Layers
+    attentions: Layers
 
 
 class MultipleChoiceModelOutput(TaskOutput):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from samovar.config import Config
 from samovar.generation.mixin import GenerationMixin
+from samovar.nn.cache import Cache
 from samovar.nn.encoder_decoder import shifted_right
 from samovar.tasks import heads, outputs
 from samovar.tasks.base import TaskModel
@@ -49,6 +50,10 @@ class Seq2SeqLM(GenerationMixin, TaskModel):
         """The part that reads the source."""
         return self.backbone.get_encoder()  # type: ignore[operator]
 
+    def new_cache(self, limit: int | None = None) -> Cache:
+        """An empty cache, with room for at most `limit` tokens of the target."""
+        return self.backbone.new_cache(limit)
+
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """What the decoder reads to write these labels."""
         return shifted_right(self.config, labels)
@@ -66,14 +71,23 @@ class Seq2SeqLM(GenerationMixin, TaskModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        *,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
     ) -> Any:
-        """Source and target ids → logits (batch, target, vocabulary), and the loss when `labels` are given."""
+        """Source and target ids → logits (batch, target, vocabulary), and the loss when `labels` are given.
+
+        `past_key_values` and `use_cache` as the backbone takes them; there is no cache beside labels.
+        """
+        if labels is not None and past_key_values is None:
+            use_cache = False
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = shifted_right(self.config, labels)
         _, _, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
         out = self.backbone(
             input_ids, attention_mask, decoder_input_ids, decoder_attention_mask, encoder_outputs, inputs_embeds,
-            decoder_inputs_embeds, output_attentions, output_hidden_states, True,
+            decoder_inputs_embeds, output_attentions, output_hidden_states, True, past_key_values=past_key_values,
+            use_cache=use_cache,
         )  # fmt: skip
         logits = self.head(out)
         loss = None if labels is None else token_loss(logits, labels)

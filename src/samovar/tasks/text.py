@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from samovar.generation.mixin import GenerationMixin
+from samovar.nn.cache import Cache
 from samovar.tasks import outputs
 from samovar.tasks.base import TaskModel
 from samovar.tasks.losses import IGNORED, classification_loss, next_token_loss, span_loss, token_loss
@@ -22,13 +23,15 @@ class TextModel(TaskModel):
     ) -> tuple[Any, bool]:
         """The backbone's output for its five inputs in order, and whether the caller wants an output object."""
         *switches, as_dict = self.backbone.switches(attentions, states, return_dict)
-        return self.backbone(*inputs, *switches, return_dict=True), as_dict
+        # A head that writes no text needs no cache.
+        options = {"use_cache": False} if getattr(self.backbone, "causal", False) else {}
+        return self.backbone(*inputs, *switches, return_dict=True, **options), as_dict
 
 
 class TextTask(TextModel):
     """One head, one kind of logits, one loss over `labels`."""
 
-    output_class: type[outputs.TaskOutput] = outputs.TaskOutput
+    output_class: type[outputs.Output] = outputs.TaskOutput
 
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Mean loss of these logits against these labels."""
@@ -90,6 +93,40 @@ class CausalLM(GenerationMixin, TextTask):
     def loss(self, logits: Tensor, labels: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Each position against the token after it."""
         return next_token_loss(logits, labels)
+
+    def new_cache(self, limit: int | None = None) -> Cache:
+        """An empty cache of the kind that the backbone fills, with room for at most `limit` tokens."""
+        return self.backbone.new_cache(limit)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        *,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int = 0,
+    ) -> Any:
+        """Ids (batch, sequence) → logits, and the loss when `labels` are given.
+
+        `past_key_values` and `use_cache` as the backbone takes them; `logits_to_keep` computes the logits of that many
+        last positions alone (0: of all).
+        """
+        *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        out = self.backbone(*given, *switches, return_dict=True, past_key_values=past_key_values, use_cache=use_cache)
+        if logits_to_keep:
+            out["last_hidden_state"] = out.last_hidden_state[:, -logits_to_keep:]
+        logits = self.head(out, input_ids)
+        loss = None if labels is None else self.loss(logits, labels, attention_mask)
+        return self.finish(self.output_class, loss, out, as_dict, logits=logits, past_key_values=out.past_key_values)
 
 
 class ReplacedTokenDetection(TextTask):
