@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,19 +12,32 @@ from torch import Tensor, nn
 
 from samovar.errors import ConfigError, did_you_mean
 from samovar.nn.cache import LayerCache
+from samovar.nn.norm import NormFactory
+from samovar.nn.rotary import Rotation, rotate
 
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
 
 def eager(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, causal: bool, scale: float, dropout: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    *,
+    causal: bool,
+    scale: float,
+    dropout: float,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Softmax attention written out; the reference in tests, and the only kind that returns probabilities.
 
     `query` (batch, heads, queries, dim), `key` and `value` (batch, heads, keys, dim); `bias` is added to the scores
-    and broadcasts to (batch, heads, queries, keys). Vaswani et al. 2017, equation 1.
+    and broadcasts to (batch, heads, queries, keys). Vaswani et al. 2017, equation 1. `softcap` keeps scores within
+    ± that number by a hyperbolic tangent (Gemma 2, 2024), before the bias.
     """
     scores = query @ key.transpose(-2, -1) * scale
+    if softcap is not None:
+        scores = (scores / softcap).tanh() * softcap
     if causal:
         above = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).triu(1)
         scores = scores.masked_fill(above, torch.finfo(scores.dtype).min)
@@ -56,7 +70,12 @@ class Attention(nn.Module):
     """Multi-head self-attention: `q_proj`, `k_proj`, `v_proj` → an attention function → `o_proj`.
 
     `causal` lets each position see itself and earlier ones. When a `bias` is given it already holds the causal part
-    (`nn.masks.attention_bias`), so that padding and order are one addition.
+    (`nn.masks.attention_bias`), so that padding and order are one addition. `window` is how many tokens a query sees,
+    itself included; the bias and the cache are made for it.
+
+    With fewer `kv_heads` than `heads`, a group of queries shares keys and values (Ainslie et al. 2023). `qk_norm`
+    makes the norms of queries and keys, over each head or with `whole_norm` over all heads at once. `softcap` bounds
+    the scores.
     """
 
     def __init__(
@@ -69,35 +88,69 @@ class Attention(nn.Module):
         dropout: float = 0.0,
         causal: bool = False,
         scale: float | None = None,
+        kv_heads: int | None = None,
+        head_dim: int | None = None,
+        window: int | None = None,
+        softcap: float | None = None,
+        qk_norm: NormFactory | None = None,
+        whole_norm: bool = False,
     ) -> None:
         super().__init__()
-        if hidden % heads:
+        kv_heads = heads if kv_heads is None else kv_heads
+        if head_dim is None and hidden % heads:
             raise ConfigError(
                 f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}.", "Change one of the two."
             )
-        self.heads = heads
-        self.head_dim = hidden // heads
+        if heads % kv_heads:
+            raise ConfigError(
+                f"num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}.",
+                "Change one of the two.",
+            )
+        self.heads, self.kv_heads = heads, kv_heads
+        self.head_dim = head_dim or hidden // heads
         self.scale = 1 / math.sqrt(self.head_dim) if scale is None else scale
         self.dropout = dropout
         self.causal = causal
+        self.window, self.softcap = window, softcap
         self.implementation = "sdpa"
-        self.q_proj = nn.Linear(hidden, hidden, bias=bias)
-        self.k_proj = nn.Linear(hidden, hidden, bias=bias)
-        self.v_proj = nn.Linear(hidden, hidden, bias=bias)
-        self.o_proj = nn.Linear(hidden, hidden, bias=out_bias)
+        inner, outer = heads * self.head_dim, kv_heads * self.head_dim
+        self.q_proj = nn.Linear(hidden, inner, bias=bias)
+        self.k_proj = nn.Linear(hidden, outer, bias=bias)
+        self.v_proj = nn.Linear(hidden, outer, bias=bias)
+        self.o_proj = nn.Linear(inner, hidden, bias=out_bias)
+        self.whole_norm = whole_norm
+        self.q_norm = None if qk_norm is None else qk_norm(inner if whole_norm else self.head_dim)
+        self.k_norm = None if qk_norm is None else qk_norm(outer if whole_norm else self.head_dim)
 
     def split(self, x: Tensor) -> Tensor:
-        """(batch, sequence, hidden) → (batch, heads, sequence, head_dim)."""
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        """(batch, sequence, heads × head_dim) → (batch, heads, sequence, head_dim)."""
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of all heads, normalised where the model does so."""
+        query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        if self.q_norm is None or self.k_norm is None:
+            return self.split(query), self.split(key), self.split(value)
+        if self.whole_norm:
+            return self.split(self.q_norm(query)), self.split(self.k_norm(key)), self.split(value)
+        return self.q_norm(self.split(query)), self.k_norm(self.split(key)), self.split(value)
 
     def forward(
-        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False, cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        probabilities: bool = False,
+        cache: LayerCache | None = None,
+        rotation: Rotation | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """`x` (batch, sequence, hidden) → the same shape, and (batch, heads, sequence, keys) when asked for.
 
-        With a `cache`, `x` are the tokens after those that it holds, and the keys are of all of them.
+        With a `cache`, `x` are the tokens after those that it holds, and the keys are of all of them. `rotation`
+        turns queries and keys.
         """
-        query, key, value = (self.split(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        query, key, value = self.project(x)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
         ordered = True
         if cache is not None:
             key, value = cache.update(key, value)
@@ -118,15 +171,23 @@ class Attention(nn.Module):
 
         `ordered=False`: the queries may see all keys even where `causal` is set.
         """
-        return ATTENTION["eager" if probabilities else self.implementation](
-            query,
-            key,
-            value,
-            bias,
-            causal=self.causal and ordered and bias is None,
-            scale=self.scale,
-            dropout=self.dropout if self.training else 0.0,
-        )
+        options: dict[str, Any] = {} if self.softcap is None else {"softcap": self.softcap}
+        function = ATTENTION["eager" if probabilities or options else self.implementation]
+        group, single = self.heads // key.shape[1], query.shape[2] == 1
+        causal = self.causal and ordered and bias is None and not single
+        if group > 1 and single:
+            # One query: those of a group are rows of one product with the keys that they share.
+            query = query.unflatten(1, (-1, group)).squeeze(3)
+            if bias is not None and bias.shape[1] > 1:
+                bias = bias.unflatten(1, (-1, group)).squeeze(3)
+        elif group > 1:
+            key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
+        dropout = self.dropout if self.training else 0.0
+        mixed, weights = function(query, key, value, bias, causal=causal, scale=self.scale, dropout=dropout, **options)
+        if group > 1 and single:
+            mixed = mixed.flatten(1, 2).unsqueeze(2)
+            weights = None if weights is None else weights.flatten(1, 2).unsqueeze(2)
+        return mixed, weights
 
 
 class Float32Attention(Attention):

@@ -12,6 +12,7 @@ from samovar.nn.attention import Attention
 from samovar.nn.cache import LayerCache
 from samovar.nn.mlp import MLP
 from samovar.nn.norm import NormFactory
+from samovar.nn.rotary import Rotation
 
 Order = Literal["post", "pre"]
 
@@ -84,20 +85,37 @@ class Block(nn.Module):
         self.mlp_scale = nn.Identity() if layer_scale is None else LayerScale(hidden, layer_scale)
 
     def forward(
-        self, x: Tensor, bias: Tensor | None = None, probabilities: bool = False, cache: LayerCache | None = None
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        probabilities: bool = False,
+        cache: LayerCache | None = None,
+        rotation: Rotation | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """`x` (batch, sequence, hidden) → the same shape, and the attention probabilities when asked for.
 
-        With a `cache`, `x` are the tokens after those that it holds.
+        With a `cache`, `x` are the tokens after those that it holds; `rotation` turns queries and keys.
         """
-        further = () if cache is None else (cache,)
         if self.pre:
-            mixed, weights = self.self_attn(self.self_attn_norm(x), bias, probabilities, *further)
+            mixed, weights = self.attend(self.self_attn_norm(x), bias, probabilities, cache, rotation)
             x = x + self.drop_path(self.self_attn_scale(self.dropout(mixed)))
             return x + self.drop_path(self.mlp_scale(self.dropout(self.mlp(self.mlp_norm(x))))), weights
-        mixed, weights = self.self_attn(x, bias, probabilities, *further)
+        mixed, weights = self.attend(x, bias, probabilities, cache, rotation)
         x = self.self_attn_norm(x + self.dropout(mixed))
         return self.mlp_norm(x + self.dropout(self.mlp(x))), weights
+
+    def attend(
+        self,
+        x: Tensor,
+        bias: Tensor | None,
+        probabilities: bool,
+        cache: LayerCache | None,
+        rotation: Rotation | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The attention, given what this call has; most kinds of attention know neither caches nor rotations."""
+        if cache is None and rotation is None:
+            return self.self_attn(x, bias, probabilities)
+        return self.self_attn(x, bias, probabilities, cache, rotation)
 
 
 def stack(

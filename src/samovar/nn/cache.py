@@ -20,52 +20,74 @@ ROOM = 64
 
 
 class LayerCache:
-    """Keys and values of one layer, (batch, heads, tokens, dim) each."""
+    """Keys and values of one layer, (batch, heads, tokens, dim) each.
 
-    def __init__(self, limit: int | None = None) -> None:
+    With a `window` only as many tokens are given back, and kept, as a query sees; a few more are kept so that the
+    last ones can be forgotten again.
+    """
+
+    def __init__(self, limit: int | None = None, window: int | None = None) -> None:
         self.limit = limit  # never more room than this, where the longest length is known
+        self.window = window
+        self.first = 0  # which token lies in the first column of the buffers
         self.length = 0
         self.owned = False  # whether the tensors are this cache's alone, to be written over
         self.keys: Tensor | None = None
         self.values: Tensor | None = None
 
+    @property
+    def held(self) -> int:
+        """How many columns of the buffers are filled."""
+        return self.length - self.first
+
+    def seen_from(self, token: int) -> int:
+        """The first token that `token` sees."""
+        return 0 if self.window is None else max(0, token - self.window + 1)
+
     def update(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Append keys and values (batch, heads, new, dim); returns those of all tokens.
+        """Append keys and values (batch, heads, new, dim); returns those of all tokens that the new ones see.
 
         Raises `InputError` for a batch of another size.
         """
-        start, self.length = self.length, self.length + key.shape[2]
+        start, new = self.length, key.shape[2]
         if self.keys is None or self.values is None or start == 0:
             # A prompt is kept as it is; room is made when a token follows.
             self.keys, self.values, self.owned = key, value, False
+            self.first, self.length = 0, new
             return key, value
         if key.shape[0] != self.keys.shape[0]:
-            self.length = start
             raise InputError(
                 f"The cache holds {self.keys.shape[0]} texts, {key.shape[0]} were given.", "Use one cache per batch."
             )
+        seen = self.seen_from(start)
         if torch.is_grad_enabled() and (key.requires_grad or self.keys.requires_grad):
             # Gradients need what they were computed from: nothing is written over.
-            self.keys = torch.cat([self.keys[:, :, :start], key], dim=2)
-            self.values = torch.cat([self.values[:, :, :start], value], dim=2)
-            self.owned = False
+            self.keys = torch.cat([self.keys[:, :, seen - self.first : self.held], key], dim=2)
+            self.values = torch.cat([self.values[:, :, seen - self.first : self.held], value], dim=2)
+            self.first, self.length, self.owned = seen, start + new, False
             return self.keys, self.values
-        self.make_room(start)
-        self.keys[:, :, start : self.length] = key
-        self.values[:, :, start : self.length] = value
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        self.make_room(new)
+        begin, self.length = self.held, start + new
+        self.keys[:, :, begin : self.held] = key
+        self.values[:, :, begin : self.held] = value
+        seen -= self.first
+        return self.keys[:, :, seen : self.held], self.values[:, :, seen : self.held]
 
-    def make_room(self, held: int) -> None:
-        """Buffers for `length` tokens, of which `held` are there."""
+    def make_room(self, new: int) -> None:
+        """Buffers for what is held and `new` more tokens; what no further token can see is dropped."""
         assert self.keys is not None
         assert self.values is not None
-        if self.owned and self.length <= self.keys.shape[2]:
+        needed = self.held + new
+        if self.owned and needed <= self.keys.shape[2]:
             return
-        room = max(2 * held, self.length + ROOM)
+        kept = max(self.first, self.seen_from(self.length) - ROOM)
+        columns = slice(kept - self.first, self.held)
+        needed = self.length - kept + new
+        room = max(needed + ROOM, 2 * (self.length - kept)) if self.window is None else needed + ROOM
         if self.limit is not None:
-            room = max(self.length, min(room, self.limit))
-        self.keys, self.values = (roomier(one[:, :, :held], room) for one in (self.keys, self.values))
-        self.owned = True
+            room = max(needed, min(room, self.limit - kept))
+        self.keys, self.values = (roomier(one[:, :, columns], room) for one in (self.keys, self.values))
+        self.first, self.owned = kept, True
 
     def change(self, change: Callable[[Tensor], Tensor]) -> None:
         """Put `change(tensor)` in place of the keys and of the values."""
@@ -73,8 +95,14 @@ class LayerCache:
             self.keys, self.values, self.owned = change(self.keys), change(self.values), True
 
     def crop(self, length: int) -> None:
-        """Forget the tokens from `length` on."""
-        self.length = min(self.length, length)
+        """Forget the tokens from `length` on. Raises `InputError` when those before them are no longer held."""
+        length = min(self.length, length)
+        if self.first > self.seen_from(length):
+            raise InputError(
+                f"A cache with a window of {self.window} tokens cannot go back from {self.length} tokens to {length}.",
+                "Start from a new cache.",
+            )
+        self.length = length
 
 
 def roomier(tensor: Tensor, room: int) -> Tensor:
@@ -103,15 +131,15 @@ class Cache:
         """(keys, values) of each layer."""
         for layer in self.layers:
             if layer.keys is not None and layer.values is not None:
-                yield layer.keys[:, :, : layer.length], layer.values[:, :, : layer.length]
+                yield layer.keys[:, :, : layer.held], layer.values[:, :, : layer.held]
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return list(self)[index]
 
-    def layer(self, index: int) -> LayerCache:
-        """The cache of one layer, made when it is first asked for."""
+    def layer(self, index: int, window: int | None = None) -> LayerCache:
+        """The cache of one layer, made when it is first asked for; `window`: how many tokens a query there sees."""
         while len(self.layers) <= index:
-            self.layers.append(LayerCache(self.limit))
+            self.layers.append(LayerCache(self.limit, window))
         return self.layers[index]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -154,8 +182,8 @@ class Cache:
         if self.mask is not None:
             self.mask = self.mask.index_select(0, rows.to(self.mask.device))
         for layer in self.layers:
-            length = layer.length
-            layer.change(lambda tensor, length=length: picked(tensor, rows, length))  # type: ignore[misc]
+            held = layer.held
+            layer.change(lambda tensor, held=held: picked(tensor, rows, held))  # type: ignore[misc]
 
     reorder_cache = reorder
 
@@ -177,17 +205,17 @@ class Cache:
         """Give `other` what this one holds; what is held is shared until a token is written."""
         other.mask = self.mask
         for index, layer in enumerate(self.layers):
-            new = other.layer(index)
+            new = other.layer(index, layer.window)
             if layer.keys is not None and layer.values is not None:
-                new.length, layer.owned = layer.length, False
-                new.keys, new.values = layer.keys[:, :, : layer.length], layer.values[:, :, : layer.length]
+                new.first, new.length, layer.owned = layer.first, layer.length, False
+                new.keys, new.values = layer.keys[:, :, : layer.held], layer.values[:, :, : layer.held]
 
 
-def picked(tensor: Tensor, rows: Tensor, length: int) -> Tensor:
+def picked(tensor: Tensor, rows: Tensor, held: int) -> Tensor:
     """These rows of a buffer, with the same room; only the tokens that are held are moved."""
     rows = rows.to(tensor.device)
     buffer = tensor.new_empty(len(rows), *tensor.shape[1:])
-    buffer[:, :, :length] = tensor[:, :, :length].index_select(0, rows)
+    buffer[:, :, :held] = tensor[:, :, :held].index_select(0, rows)
     return buffer
 
 

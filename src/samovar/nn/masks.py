@@ -7,7 +7,11 @@ from torch import Tensor
 
 
 def attention_bias(
-    mask: Tensor | None, dtype: torch.dtype, causal: bool = False, queries: int | None = None
+    mask: Tensor | None,
+    dtype: torch.dtype,
+    causal: bool = False,
+    queries: int | None = None,
+    window: int | None = None,
 ) -> Tensor | None:
     """What to add to attention scores: 0 where reading is allowed, the most negative finite number elsewhere.
 
@@ -15,7 +19,8 @@ def attention_bias(
     Without a mask there is nothing to add: causal attention functions know the order by themselves. A finite number
     and not -inf, so that a row without any allowed position stays a number.
 
-    With `queries`, only that many of the last tokens are queries: those before them are in a cache.
+    With `queries`, only that many of the last tokens are queries: those before them are in a cache. A `window` is how
+    many tokens in each direction a query sees, itself included.
     """
     if mask is None:
         return None
@@ -24,8 +29,13 @@ def attention_bias(
     lowest = torch.finfo(dtype).min
     mask = mask.bool()
     mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None] if mask.ndim == 3 else mask
-    if causal:
+    if causal or window is not None:
         keys = mask.shape[-1]
         rows = keys if queries is None else queries
-        mask = mask & torch.ones(rows, keys, dtype=torch.bool, device=mask.device).tril(keys - rows)
+        seen = torch.ones(rows, keys, dtype=torch.bool, device=mask.device)
+        if window is not None:
+            seen = seen.triu(keys - rows - window + 1)
+        ahead = 0 if causal or window is None else window - 1
+        seen = seen.tril(keys - rows + ahead)
+        mask = mask & seen
     return torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, lowest)

@@ -72,3 +72,31 @@ class RelativeBias(nn.Module):
         if not self.backwards:
             bucket = bucket + (distance < 0) * half
         return self.weight[bucket].permute(2, 0, 1)[None]
+
+
+class Alibi(nn.Module):
+    """A penalty that grows with the distance, of another slope for each head (Press et al. 2021).
+
+    `rounded` computes it in bfloat16, as Falcon's checkpoints were trained; `scale` multiplies it.
+    """
+
+    def __init__(self, heads: int, scale: float = 1.0, rounded: bool = False) -> None:
+        super().__init__()
+        self.heads, self.scale, self.rounded = heads, scale, rounded
+
+    def slopes(self) -> list[float]:
+        """Slopes that fall geometrically; between powers of two, every second slope of the next power is added."""
+        power = 2 ** math.floor(math.log2(self.heads))
+        slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+        return slopes + [2 ** (-4 * (2 * head + 1) / power) for head in range(self.heads - power)]
+
+    def forward(self, mask: Tensor | None, keys: int, device: torch.device) -> Tensor:
+        """(batch or 1, heads, 1, keys); real tokens, 1 in `mask` (batch, keys), count from 0."""
+        if mask is None:
+            places = torch.arange(keys, device=device)[None]
+        else:
+            places = (mask.long().cumsum(-1) - 1) * mask.long()
+        slopes = torch.tensor(self.slopes(), device=device)
+        if self.rounded:
+            slopes, places = slopes.bfloat16(), places.bfloat16()
+        return (slopes[:, None, None] * places[:, None, None, :]).float() * self.scale

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.utils.checkpoint
@@ -16,8 +16,19 @@ from samovar.nn.activations import Activation, activation
 from samovar.nn.cache import Cache
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.masks import attention_bias
-from samovar.nn.positions import RelativeBias
+from samovar.nn.positions import Alibi, RelativeBias
+from samovar.nn.rotary import Rotary, Rotation
 from samovar.tasks.outputs import BaseModelOutput
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+
+
+class Reading(NamedTuple):
+    """What a block reads: numbers added to its scores, turns of queries and keys, how many tokens a query sees."""
+
+    bias: Tensor | None = None
+    rotation: Rotation | None = None
+    window: int | None = None
 
 
 class Pooler(nn.Module):
@@ -88,16 +99,22 @@ class Backbone(Model):
         bias: Tensor | None,
         attentions: bool,
         cache: Cache | None = None,
+        readings: Sequence[Reading] | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The states before the first block and after each one, and the attention probabilities if asked for."""
+        """The states before the first block and after each one, and the attention probabilities if asked for.
+
+        `readings` say what each block reads, or a single one what all do.
+        """
         states, weights = [x], []
         for index, block in enumerate(blocks):
+            reading = Reading(bias) if readings is None else readings[index if len(readings) > 1 else 0]
+            given: list[Any] = [reading.bias, attentions]
+            if cache is not None or reading.rotation is not None:
+                given += [None if cache is None else cache.layer(index, reading.window), reading.rotation]
             if self.gradient_checkpointing and self.training:
-                x, probabilities = torch.utils.checkpoint.checkpoint(block, x, bias, attentions, use_reentrant=False)
-            elif cache is not None:
-                x, probabilities = block(x, bias, attentions, cache.layer(index))
+                x, probabilities = torch.utils.checkpoint.checkpoint(block, x, *given, use_reentrant=False)
             else:
-                x, probabilities = block(x, bias, attentions)
+                x, probabilities = block(x, *given)
             states.append(x)
             if probabilities is not None:
                 weights.append(probabilities)
@@ -108,8 +125,11 @@ class TextTransformer(Backbone):
     """Text in, one vector per token out.
 
     A subclass sets `embeddings` and `layers` (modules that map `(x, bias, probabilities)` to `(x, probabilities)`),
-    and where it has them `norm` (after the last block), `pooler` and `relative_bias`; `causal` says that tokens read
-    only earlier ones.
+    and where it has them `norm` (after the last block), `pooler`, `relative_bias` and `alibi`; `causal` says that
+    tokens read only earlier ones.
+
+    Where blocks differ in what they read, `layer_kinds` names the kind of each one, `windows` says how many tokens a
+    query of a kind sees, and `rotary` holds the rotations of each kind.
     """
 
     embeddings: TextEmbeddings
@@ -121,6 +141,10 @@ class TextTransformer(Backbone):
         self.norm: nn.Module | None = None
         self.pooler: nn.Module | None = None
         self.relative_bias: RelativeBias | None = None
+        self.alibi: Alibi | None = None
+        self.layer_kinds: list[str] = []  # none: all blocks read the same
+        self.windows: dict[str, int] = {}
+        self.rotary: Mapping[str, Rotary] | None = None
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The word embedding (vocabulary, hidden)."""
@@ -168,6 +192,8 @@ class TextTransformer(Backbone):
         attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
         cache = self.caches(past_key_values, use_cache) if self.causal else None
         past = 0 if cache is None else cache.get_seq_length()
+        if position_ids is None and attention_mask is not None:
+            position_ids = self.masked_positions(attention_mask, past)
         x = (
             self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds, past)
             if past
@@ -175,13 +201,8 @@ class TextTransformer(Backbone):
         )
         if cache is not None:
             attention_mask = cache.extend_mask(attention_mask, x.shape[1])
-            if attention_mask is None and past and x.shape[1] > 1:
-                attention_mask = x.new_ones(1, past + x.shape[1])
-        bias = attention_bias(attention_mask, x.dtype, self.causal, x.shape[1] if past else None)
-        if self.relative_bias is not None:
-            distances = self.relative_bias(past + x.shape[1], x.device, past).to(x.dtype)
-            bias = distances if bias is None else bias + distances
-        states, weights = self.run_blocks(self.layers, x, bias, attentions, cache)
+        readings = self.readings(attention_mask, x, past, position_ids)
+        states, weights = self.run_blocks(self.layers, x, None, attentions, cache, readings)
         if self.norm is not None:
             states[-1] = self.norm(states[-1])
         output = BaseModelOutput(
@@ -192,6 +213,41 @@ class TextTransformer(Backbone):
             attentions=tuple(weights) if attentions else None,
         )
         return output if as_dict else output.to_tuple()
+
+    def masked_positions(self, attention_mask: Tensor, past: int) -> Tensor | None:
+        """Positions of the new tokens where they depend on the mask; None: they count from the first column."""
+        return None
+
+    def readings(self, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None) -> list[Reading]:
+        """What each block reads, or what all of them read: made once for each kind of block."""
+        kinds = self.layer_kinds or [FULL]
+        made = {kind: self.reading(kind, mask, x, past, position_ids) for kind in dict.fromkeys(kinds)}
+        return [made[kind] for kind in kinds]
+
+    def reading(self, kind: str, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None) -> Reading:
+        """What a block of this kind reads: `mask` (batch, past + new), `x` (batch, new, hidden)."""
+        new, window = x.shape[1], self.windows.get(kind)
+        # A causal block with a window is given no more of the past than its first query sees.
+        keys = past + new if window is None or not self.causal else min(past, window - 1) + new
+        if mask is not None and mask.ndim == 2:
+            seen: Tensor | None = mask[:, mask.shape[1] - keys :]
+        else:
+            seen = mask
+        if seen is None and ((past and new > 1) or (window is not None and keys > window)):
+            seen = x.new_ones(1, keys)
+        bias = attention_bias(seen, x.dtype, self.causal, new if past else None, window)
+        if self.relative_bias is not None:
+            distances = self.relative_bias(keys, x.device, past).to(x.dtype)
+            bias = distances if bias is None else bias + distances
+        if self.alibi is not None:
+            if bias is None:
+                bias = attention_bias(x.new_ones(1, keys), x.dtype, self.causal, new if past else None, window)
+            bias = self.alibi(mask, keys, x.device).to(x.dtype) + bias  # type: ignore[operator]
+        rotation = None
+        if self.rotary is not None:
+            places = torch.arange(past, past + new, device=x.device)[None] if position_ids is None else position_ids
+            rotation = self.rotary[kind](places, x.dtype, past + new if position_ids is None else None)
+        return Reading(bias, rotation, window if self.causal else None)
 
 
 def refuse_cross_attention(config: Config) -> None:

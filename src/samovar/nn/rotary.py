@@ -1,0 +1,65 @@
+"""Rotary positions: queries and keys are turned by angles that grow with the position (Su et al. 2021, RoFormer)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from samovar.config import Config
+from samovar.nn.rope_kinds import BY_LENGTH, ROPE_KINDS, rope_settings
+
+# Cosines and signed sines, (batch or 1, 1, sequence, dim) each: computed once per call and shared by all layers.
+Rotation = tuple[Tensor, Tensor]
+
+
+class Rotary(nn.Module):
+    """Angles of positions for one kind of layer, as the configuration's `rope_parameters` say."""
+
+    def __init__(self, config: Config, layer_kind: str = "full_attention", theta: float = 10_000.0) -> None:
+        super().__init__()
+        self.settings = rope_settings(config, layer_kind, theta)
+        self.kind = self.settings["rope_type"]
+        # Up to this length the frequencies are the same for all texts.
+        self.short = self.settings["longest" if self.kind == "dynamic" else "original"]
+        # Frequencies by device; they are no weights, so that building on the meta device loses nothing.
+        self.known: dict[torch.device, tuple[Tensor, float]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "known": {}}
+
+    def frequencies(self, position_ids: Tensor, length: int | None) -> tuple[Tensor, float]:
+        """Radians per position (dim / 2,), and the factor of cosines and sines."""
+        device = position_ids.device
+        if self.kind in BY_LENGTH:
+            length = int(position_ids.max()) + 1 if length is None else length
+            if length > self.short:
+                turns, scale = ROPE_KINDS[self.kind](self.settings, length)
+                return turns.to(device), scale
+        if device not in self.known:
+            turns, scale = ROPE_KINDS[self.kind](self.settings, 0)
+            self.known[device] = turns.to(device), scale
+        return self.known[device]
+
+    def forward(self, position_ids: Tensor, dtype: torch.dtype, length: int | None = None) -> Rotation:
+        """Positions (batch or 1, sequence) → cosines and signed sines; `length` is the largest position and one more.
+
+        Angles are computed in float32 whatever the model's type.
+        """
+        turns, scale = self.frequencies(position_ids, length)
+        with torch.autocast(position_ids.device.type, enabled=False):
+            angles = position_ids[:, None, :, None].float() * turns
+            cos, sin = angles.cos() * scale, angles.sin() * scale
+        return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn (batch, heads, sequence, head_dim): channel i and channel i + dim / 2 are a pair.
+
+    Channels beyond the rotation's `dim` stay as they are.
+    """
+    cos, sin = rotation
+    width = cos.shape[-1]
+    if width == x.shape[-1]:
+        return torch.addcmul(x * cos, x.roll(width // 2, -1), sin)
+    turned = x[..., :width]
+    return torch.cat([torch.addcmul(turned * cos, turned.roll(width // 2, -1), sin), x[..., width:]], dim=-1)
