@@ -14,7 +14,7 @@ from samovar.adapters.mixin import AdapterMixin
 from samovar.config import Config
 from samovar.errors import ConfigError, InputError
 from samovar.nn.attention import Attention, attention_function
-from samovar.weights.names import NameTable, Table
+from samovar.weights.names import NameTable, Table, bound
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +68,9 @@ class Model(AdapterMixin, nn.Module, metaclass=Construct):
         return {}
 
     @classmethod
-    def name_table(cls) -> NameTable:
-        """The compiled table of checkpoint names."""
-        return NameTable(cls.weights)
+    def name_table(cls, config: Config | None = None) -> NameTable:
+        """The compiled table of checkpoint names; tensors are converted by the sizes of `config`."""
+        return NameTable(cls.weights if config is None else bound(cls.weights, config))
 
     def tie_weights(self) -> None:
         """Make tied parameters one object again."""

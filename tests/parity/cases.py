@@ -27,6 +27,13 @@ DINOV2 = {"image_size": 32, "patch_size": 8, "hidden_size": 32, "num_hidden_laye
 CONVOLUTION = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 2, 1, 1]}
 ALBERT = {**TEXT, "num_hidden_layers": 4, "embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 2}
 
+LLAMA = {**TEXT, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
+GEMMA = {**LLAMA, "head_dim": 12, "sliding_window": 5, "query_pre_attn_scalar": 20}
+BLOOM = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
+BLOOM |= {"bos_token_id": 1, "eos_token_id": 1}
+OPT = {name: value for name, value in TEXT.items() if name != "intermediate_size"}
+OPT |= {"ffn_dim": 37, "word_embed_proj_dim": 16, "pad_token_id": 0}
+
 CASES = [
     Case("bert", TEXT, types=True),
     Case("roberta", TEXT),
@@ -38,6 +45,18 @@ CASES = [
     Case("albert", ALBERT, types=True),
     Case("mpnet", TEXT),
     Case("gpt2", GPT2),
+    Case("llama", LLAMA),
+    Case("mistral", {**LLAMA, "sliding_window": 5}),
+    Case("qwen2", {**LLAMA, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
+    Case("qwen3", {**LLAMA, "head_dim": 12}),
+    Case("phi3", {**LLAMA, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}),
+    Case("olmo2", LLAMA),
+    Case("gemma2", GEMMA),
+    Case("gemma3_text", {**GEMMA, "layer_types": ["sliding_attention", "full_attention"]}),
+    Case("gpt_neox", {**TEXT, "pad_token_id": 0}),
+    Case("bloom", {**BLOOM, "num_attention_heads": 4}),
+    Case("falcon", {**BLOOM, "multi_query": True, "alibi": False}),
+    Case("opt", OPT),
     Case("vit", IMAGE, vision=True),
     Case("deit", IMAGE, vision=True),
     Case("dinov2", DINOV2, vision=True),

@@ -203,7 +203,7 @@ def check_names(case: Case, auto: str, folder: Path) -> None:
     """The name table is a bijection on the reference's real keys, and its operations give every bit back."""
     reference_model(case, auto).save_pretrained(folder)
     model = getattr(samovar, auto).from_pretrained(folder)
-    table, seen = model.name_table(), set()
+    table, seen = model.name_table(model.config), set()
     for key, tensor in load_file(folder / "model.safetensors").items():
         names, operation = table.to_ours(key)
         assert names

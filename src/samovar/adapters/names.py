@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -77,10 +78,10 @@ class Dialect:
 
 def dialects(model: nn.Module) -> list[Dialect]:
     """The kinds of names that files for this model have, the newest first; a plain module has its own names alone."""
-    make: Callable[[], NameTable] | None = getattr(model, "name_table", None)
+    make: Callable[[Any], NameTable] | None = getattr(model, "name_table", None)
     if make is None:
         return [Dialect(NameTable({}))]
-    table, found = make(), []
+    table, found = make(getattr(model, "config", None)), []
     renamed = RENAMED.get(getattr(getattr(model, "config", None), "model_type", ""))
     if renamed is not None:
         prefix = str(getattr(model, "prefix", "")) if hasattr(model, "backbone_class") else ""

@@ -54,7 +54,7 @@ def structure(source: Source, values: dict[str, Any]) -> Structure:
         model = cls(config)
     if headers is not None and not result.problems:
         try:
-            plan = Plan(cls, headers)
+            plan = Plan(cls, headers, config)
             plan.settle_labels(config)
             with torch.device("meta"), NoInitialisation():
                 model = cls(config)

@@ -131,12 +131,13 @@ def stack(
     attention_dropout: float = 0.0,
     causal: bool = False,
     qkv_bias: bool = True,
+    bias: bool = True,
     layer_scale: float | None = None,
     drop_path: float = 0.0,
     mlp: Callable[[], nn.Module] | None = None,
     attention: Callable[[int], Attention] | None = None,
 ) -> nn.ModuleList:
-    """`count` blocks alike, of plain self-attention and an MLP.
+    """`count` blocks alike, of plain self-attention and an MLP; `bias` is that of the MLP and behind the attention.
 
     `mlp()` makes another MLP in its place; `attention(index)` makes the attention of block `index`, where plain does
     not do, and then says all about it: `heads`, `attention_dropout`, `causal` and `qkv_bias` are not read.
@@ -146,10 +147,10 @@ def stack(
     return nn.ModuleList(
         Block(
             hidden,
-            Attention(hidden, heads, bias=qkv_bias, dropout=attention_dropout, causal=causal)
+            Attention(hidden, heads, bias=qkv_bias, out_bias=bias, dropout=attention_dropout, causal=causal)
             if attention is None
             else attention(index),
-            MLP(hidden, intermediate, act) if mlp is None else mlp(),
+            MLP(hidden, intermediate, act, bias=bias) if mlp is None else mlp(),
             norm,
             order=order,
             dropout=dropout,

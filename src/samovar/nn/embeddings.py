@@ -14,8 +14,9 @@ class TextEmbeddings(nn.Module):
 
     `types` is the number of segments: 0 for a model without any, to which `token_type_ids` mean nothing. `norm=None`
     leaves the sum as it is; `projection` is the width of the blocks where a linear layer leads there.
-    `types_are_words` looks segments up among the words, as the GPT-2 code does; `scale` multiplies words that are
-    looked up.
+    `types_are_words` looks segments up among the words, as the GPT-2 code does. `scale` multiplies words that are
+    looked up; `rounded_scale` rounds it to the words' type first. `word_size` is the width of the words where a
+    projection leads from there to `hidden`, before positions are added.
     """
 
     def __init__(
@@ -31,16 +32,19 @@ class TextEmbeddings(nn.Module):
         projection: int | None = None,
         types_are_words: bool = False,
         scale: float = 1.0,
+        rounded_scale: bool = False,
+        word_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.word = nn.Embedding(vocab, hidden, padding_idx=padding_idx)
+        self.word = nn.Embedding(vocab, word_size or hidden, padding_idx=padding_idx)
+        self.project_words = nn.Linear(word_size, hidden, bias=False) if word_size else None
         self.position = positions
         self.token_type = nn.Embedding(types, hidden) if types else None
         self.norm = norm(hidden) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Identity() if projection is None else nn.Linear(hidden, projection)
         self.types_are_words = types_are_words
-        self.scale = scale
+        self.scale, self.rounded_scale = scale, rounded_scale
 
     def forward(
         self,
@@ -56,7 +60,9 @@ class TextEmbeddings(nn.Module):
         """
         x = self.word(input_ids) if inputs_embeds is None else inputs_embeds
         if self.scale != 1 and inputs_embeds is None:
-            x = x * self.scale
+            x = x * (torch.tensor(self.scale, dtype=x.dtype) if self.rounded_scale else self.scale)
+        if self.project_words is not None:
+            x = self.project_words(x)
         summed = x
         if self.token_type is not None:
             if token_type_ids is None:
@@ -65,6 +71,9 @@ class TextEmbeddings(nn.Module):
         elif self.types_are_words and token_type_ids is not None:
             summed = summed + self.word(token_type_ids)
         if self.position is not None:
-            indices = self.position.positions(input_ids, x) + past if position_ids is None else position_ids
-            summed = summed + self.position(indices)
+            if position_ids is None:
+                rows = self.position.positions(input_ids, x) + past
+            else:
+                rows = self.position.rows(position_ids)
+            summed = summed + self.position(rows)
         return self.project(self.dropout(self.norm(summed)))

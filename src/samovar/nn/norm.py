@@ -12,9 +12,9 @@ from torch import Tensor, nn
 NormFactory = Callable[[int], nn.Module]
 
 
-def layer_norm(eps: float) -> NormFactory:
-    """A factory of `LayerNorm(size)` with this epsilon (Ba et al. 2016)."""
-    return partial(nn.LayerNorm, eps=eps)
+def layer_norm(eps: float, weights: bool = True) -> NormFactory:
+    """A factory of `LayerNorm(size)` with this epsilon (Ba et al. 2016), with weights of its own or without."""
+    return partial(nn.LayerNorm, eps=eps, elementwise_affine=weights)
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -15,6 +15,10 @@ class LearnedPositions(nn.Embedding):
         """Position indices that broadcast to (batch, sequence)."""
         return torch.arange(embeds.shape[1], device=embeds.device)[None]
 
+    def rows(self, position_ids: Tensor) -> Tensor:
+        """The rows of the table for positions that the caller counted."""
+        return position_ids
+
 
 class OffsetPositions(LearnedPositions):
     """Learned positions whose first `offset` rows are not used (Lewis et al. 2019, BART)."""
@@ -25,6 +29,9 @@ class OffsetPositions(LearnedPositions):
 
     def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
         return super().positions(input_ids, embeds) + self.offset
+
+    def rows(self, position_ids: Tensor) -> Tensor:
+        return position_ids + self.offset
 
 
 class PaddingAwarePositions(LearnedPositions):

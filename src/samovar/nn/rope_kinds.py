@@ -22,13 +22,15 @@ OLD_NAMES = {"su": "longrope", None: "default"}
 NESTED = ("full_attention", "sliding_attention")
 
 
-def rope_settings(config: Config, layer_kind: str = "full_attention", theta: float = 10_000.0) -> dict[str, Any]:
+def rope_settings(
+    config: Config, layer_kind: str = "full_attention", theta: float = 10_000.0, given: Settings | None = None
+) -> dict[str, Any]:
     """What a configuration says about one kind of layer, with nothing left to be looked up elsewhere.
 
-    `theta` is the architecture's own base where the file says none. Raises `ConfigError` for an unknown kind or a
-    setting that is missing.
+    `theta` is the architecture's own base where the file says none; `given` stands for what the file says.
+    Raises `ConfigError` for an unknown kind or a setting that is missing.
     """
-    found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    found = given or getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if any(name in found for name in NESTED):
         found = found.get(layer_kind) or {}
     settings = dict(found)

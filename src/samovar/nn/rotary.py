@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from samovar.config import Config
-from samovar.nn.rope_kinds import BY_LENGTH, ROPE_KINDS, rope_settings
+from samovar.nn.rope_kinds import BY_LENGTH, ROPE_KINDS, Settings, rope_settings
 
 # Cosines and signed sines, (batch or 1, 1, sequence, dim) each: computed once per call and shared by all layers.
 Rotation = tuple[Tensor, Tensor]
@@ -15,9 +15,15 @@ Rotation = tuple[Tensor, Tensor]
 class Rotary(nn.Module):
     """Angles of positions for one kind of layer, as the configuration's `rope_parameters` say."""
 
-    def __init__(self, config: Config, layer_kind: str = "full_attention", theta: float = 10_000.0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        layer_kind: str = "full_attention",
+        theta: float = 10_000.0,
+        given: Settings | None = None,
+    ) -> None:
         super().__init__()
-        self.settings = rope_settings(config, layer_kind, theta)
+        self.settings = rope_settings(config, layer_kind, theta, given)
         self.kind = self.settings["rope_type"]
         # Up to this length the frequencies are the same for all texts.
         self.short = self.settings["longest" if self.kind == "dynamic" else "original"]

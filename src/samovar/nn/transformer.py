@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from samovar.nn.cache import Cache
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.masks import attention_bias
 from samovar.nn.positions import Alibi, RelativeBias
-from samovar.nn.rotary import Rotary, Rotation
+from samovar.nn.rotary import Rotation
 from samovar.tasks.outputs import BaseModelOutput
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -144,7 +144,7 @@ class TextTransformer(Backbone):
         self.alibi: Alibi | None = None
         self.layer_kinds: list[str] = []  # none: all blocks read the same
         self.windows: dict[str, int] = {}
-        self.rotary: Mapping[str, Rotary] | None = None
+        self.rotary: nn.ModuleDict | None = None  # a `Rotary` for each kind of block
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The word embedding (vocabulary, hidden)."""
@@ -242,7 +242,7 @@ class TextTransformer(Backbone):
         if self.alibi is not None:
             if bias is None:
                 bias = attention_bias(x.new_ones(1, keys), x.dtype, self.causal, new if past else None, window)
-            bias = self.alibi(mask, keys, x.device).to(x.dtype) + bias  # type: ignore[operator]
+            bias = self.alibi(mask, keys, x.device).to(x.dtype) + bias
         rotation = None
         if self.rotary is not None:
             places = torch.arange(past, past + new, device=x.device)[None] if position_ids is None else position_ids

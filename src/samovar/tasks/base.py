@@ -23,8 +23,8 @@ class TaskModel(Model):
             "BERT that fills masks."
 
     `head` maps a configuration to a head; `weights` holds the names inside the head, where they differ from the
-    checkpoint's; the backbone's names are put under its prefix. `task` is the name under which the auto
-    classes find the class.
+    checkpoint's; the backbone's names are put under its prefix, or under `prefix` where a checkpoint has another.
+    `task` is the name under which the auto classes find the class.
     """
 
     task: ClassVar[str] = ""
@@ -40,6 +40,7 @@ class TaskModel(Model):
         head: Callable[[Config], Head] | None = None,
         weights: Table | None = None,
         auto: bool = True,
+        prefix: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,7 +48,7 @@ class TaskModel(Model):
             return
         cls.backbone_class = backbone
         cls.config_class = backbone.config_class
-        cls.prefix = backbone.prefix
+        cls.prefix = backbone.prefix if prefix is None else prefix
         cls.main_input_name = backbone.main_input_name
         if head is not None:
             cls.build_head = staticmethod(head)
@@ -56,8 +57,8 @@ class TaskModel(Model):
         cls.weights = {
             "": "head",
             **prefixed(cls.head_weights, "", "head"),
-            backbone.prefix: "backbone",
-            **prefixed(backbone.weights, backbone.prefix, "backbone"),
+            cls.prefix: "backbone",
+            **prefixed(backbone.weights, cls.prefix, "backbone"),
         }
         if auto:
             backbone.tasks[cls.task] = cls

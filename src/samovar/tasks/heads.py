@@ -81,10 +81,11 @@ class LastTokenClassifier(Head):
     Where vectors are given in place of ids nothing says what is padding, so the last position is read.
     """
 
-    def __init__(self, config: Config, labels: int | None = None) -> None:
+    def __init__(self, config: Config, labels: int | None = None, size: int | None = None) -> None:
         super().__init__()
         self.pad_token_id = config.pad_token_id
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels, bias=False)
+        count = config.num_labels if labels is None else labels
+        self.classifier = nn.Linear(size or config.hidden_size, count, bias=False)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
         states = output.last_hidden_state
@@ -116,10 +117,10 @@ class TokenClassifier(Head):
 class SpanClassifier(Head):
     """Every token's state → two scores: start and end of an answer (Devlin et al. 2019, section 4.2)."""
 
-    def __init__(self, config: Config, dropout: float = 0.0) -> None:
+    def __init__(self, config: Config, dropout: float = 0.0, size: int | None = None) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(config.hidden_size, 2)
+        self.classifier = nn.Linear(size or config.hidden_size, 2)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
         return self.classifier(self.dropout(output.last_hidden_state))
@@ -181,14 +182,20 @@ class BiasedLMHead(MaskedLMHead):
 
 
 class LMHead(Head):
-    """A projection to the vocabulary without bias, tied to the word embedding."""
+    """A projection to the vocabulary without bias, tied to the word embedding.
 
-    def __init__(self, config: Config) -> None:
+    `final_logit_softcapping` of a configuration keeps the logits within ± that number (Gemma 2, 2024); `size` is the
+    width of the states where it is not the configuration's `hidden_size`.
+    """
+
+    def __init__(self, config: Config, size: int | None = None) -> None:
         super().__init__()
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.decoder = nn.Linear(size or config.hidden_size, config.vocab_size, bias=False)
+        self.softcap = getattr(config, "final_logit_softcapping", None)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
-        return self.decoder(output.last_hidden_state)
+        logits = self.decoder(output.last_hidden_state)
+        return logits if self.softcap is None else (logits / self.softcap).tanh() * self.softcap
 
 
 class PairHead(Head):

@@ -110,7 +110,7 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     build_options = {name: options.pop(name) for name in parameters & options.keys()}
     config.update(options)
     checkpoint = Checkpoint(source)
-    plan = Plan(cls, checkpoint)
+    plan = Plan(cls, checkpoint, config)
     if not labels_given:
         plan.settle_labels(config)
     with collection_later():
@@ -179,8 +179,8 @@ def named_dtype(name: str) -> torch.dtype:
 class Plan:
     """Which checkpoint tensor becomes which of our tensors, for a class and a checkpoint."""
 
-    def __init__(self, cls: type[Model], checkpoint: Checkpoint) -> None:
-        self.table: NameTable = cls.name_table()
+    def __init__(self, cls: type[Model], checkpoint: Checkpoint, config: Config) -> None:
+        self.table: NameTable = cls.name_table(config)
         self.prefix = cls.prefix
         self.label_parameter = getattr(cls, "label_parameter", None)
         self.is_backbone = not hasattr(cls, "backbone_class")

@@ -9,73 +9,22 @@ same on both sides. A target may be an operation (`Split`, `Transpose`), whose i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from samovar.errors import ConfigError
+from samovar.weights.operations import Operation as Operation
+from samovar.weights.operations import Reshape as Reshape
+from samovar.weights.operations import Split as Split
+from samovar.weights.operations import SplitRows as SplitRows
+from samovar.weights.operations import Transpose as Transpose
+from samovar.weights.operations import When as When
 
+if TYPE_CHECKING:
+    from samovar.config import Config
 
-@dataclass(frozen=True)
-class Transpose:
-    """The same weight with rows and columns exchanged; vectors pass as they are."""
-
-    target: str
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return (self.target,)
-
-    def load(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        return (tensor.t() if tensor.ndim == 2 else tensor,)
-
-    def save(self, parts: Sequence[Tensor]) -> Tensor:
-        return parts[0].t() if parts[0].ndim == 2 else parts[0]
-
-
-@dataclass(frozen=True)
-class Split:
-    """One checkpoint tensor that holds several of ours, equal in size, along the output dimension.
-
-    `transposed` says that the checkpoint stores matrices as (input, output).
-    """
-
-    targets: tuple[str, ...]
-    transposed: bool = False
-
-    def load(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        if self.transposed and tensor.ndim == 2:
-            tensor = tensor.t()
-        return tuple(tensor.chunk(len(self.targets), dim=0))
-
-    def save(self, parts: Sequence[Tensor]) -> Tensor:
-        joined = torch.cat(list(parts), dim=0)
-        return joined.t() if self.transposed and joined.ndim == 2 else joined
-
-
-@dataclass(frozen=True)
-class Reshape:
-    """The same numbers in another shape: `checkpoint` and `ours` may hold one -1 each, as in `Tensor.reshape`."""
-
-    target: str
-    checkpoint: tuple[int, ...]
-    ours: tuple[int, ...]
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return (self.target,)
-
-    def load(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        return (tensor.reshape(self.ours),)
-
-    def save(self, parts: Sequence[Tensor]) -> Tensor:
-        return parts[0].reshape(self.checkpoint)
-
-
-Operation = Transpose | Split | Reshape
-Table = Mapping[str, str | Operation | None]
+Target = str | Operation | When | None
+Table = Mapping[str, Target]
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -127,7 +76,8 @@ class NameTable:
     """
 
     def __init__(self, table: Table) -> None:
-        entries = [(Pattern(source), target) for source, target in table.items()]
+        # What depends on a configuration is there once the table is bound to one.
+        entries = [(Pattern(source), one) for source, one in table.items() if not isinstance(one, When)]
         self.forward = sorted(entries, key=lambda entry: entry[0].rank, reverse=True)
         backward = [(Pattern(ours), source.text, target) for source, target in entries for ours in targets_of(target)]
         seen: dict[str, str] = {}
@@ -169,18 +119,24 @@ class NameTable:
         return plan
 
 
-def prefixed(table: Table, theirs: str, ours: str) -> dict[str, str | Operation | None]:
+def bound(table: Table, config: Config) -> Table:
+    """The table for one configuration: operations are given its sizes, entries that it does not have are left out."""
+    made: dict[str, Target] = {}
+    for source, target in table.items():
+        if isinstance(target, When):
+            if target.condition(config):
+                made[source] = target.target
+        else:
+            made[source] = target.bound(config) if isinstance(target, Operation) else target
+    return made
+
+
+def prefixed(table: Table, theirs: str, ours: str) -> dict[str, Target]:
     """The table with a prefix on either side, for a backbone that stands inside a model with a head."""
 
-    def move(target: str | Operation | None) -> str | Operation | None:
+    def move(target: Target) -> Target:
         if target is None:
             return None
-        if isinstance(target, str):
-            return join(ours, target)
-        if isinstance(target, Split):
-            return Split(tuple(join(ours, name) for name in target.targets), target.transposed)
-        if isinstance(target, Transpose):
-            return Transpose(join(ours, target.target))
-        return Reshape(join(ours, target.target), target.checkpoint, target.ours)
+        return join(ours, target) if isinstance(target, str) else target.moved(lambda name: join(ours, name))
 
     return {join(theirs, source): move(target) for source, target in table.items()}

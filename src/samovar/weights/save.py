@@ -34,7 +34,7 @@ def checkpoint_tensors(model: Model, state_dict: Mapping[str, Tensor] | None = N
     """The model's tensors under the checkpoint's names, tied ones once."""
     state = model.state_dict() if state_dict is None else state_dict
     names = [name for name in state if name not in model.tied]
-    plan = model.name_table().gather(names)
+    plan = model.name_table(model.config).gather(names)
     tensors = {}
     for key, (parts, operation) in plan.items():
         values = [state[name].detach() for name in parts]
