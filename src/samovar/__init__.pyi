@@ -100,6 +100,12 @@ from .architectures.mistral import MistralForQuestionAnswering as MistralForQues
 from .architectures.mistral import MistralForSequenceClassification as MistralForSequenceClassification
 from .architectures.mistral import MistralForTokenClassification as MistralForTokenClassification
 from .architectures.mistral import MistralModel as MistralModel
+from .architectures.mixtral import MixtralConfig as MixtralConfig
+from .architectures.mixtral import MixtralForCausalLM as MixtralForCausalLM
+from .architectures.mixtral import MixtralForQuestionAnswering as MixtralForQuestionAnswering
+from .architectures.mixtral import MixtralForSequenceClassification as MixtralForSequenceClassification
+from .architectures.mixtral import MixtralForTokenClassification as MixtralForTokenClassification
+from .architectures.mixtral import MixtralModel as MixtralModel
 from .architectures.mpnet import MPNetConfig as MPNetConfig
 from .architectures.mpnet import MPNetForMaskedLM as MPNetForMaskedLM
 from .architectures.mpnet import MPNetForMultipleChoice as MPNetForMultipleChoice
@@ -133,6 +139,12 @@ from .architectures.qwen3 import Qwen3ForQuestionAnswering as Qwen3ForQuestionAn
 from .architectures.qwen3 import Qwen3ForSequenceClassification as Qwen3ForSequenceClassification
 from .architectures.qwen3 import Qwen3ForTokenClassification as Qwen3ForTokenClassification
 from .architectures.qwen3 import Qwen3Model as Qwen3Model
+from .architectures.qwen3_moe import Qwen3MoeConfig as Qwen3MoeConfig
+from .architectures.qwen3_moe import Qwen3MoeForCausalLM as Qwen3MoeForCausalLM
+from .architectures.qwen3_moe import Qwen3MoeForQuestionAnswering as Qwen3MoeForQuestionAnswering
+from .architectures.qwen3_moe import Qwen3MoeForSequenceClassification as Qwen3MoeForSequenceClassification
+from .architectures.qwen3_moe import Qwen3MoeForTokenClassification as Qwen3MoeForTokenClassification
+from .architectures.qwen3_moe import Qwen3MoeModel as Qwen3MoeModel
 from .architectures.resnet import ResNetConfig as ResNetConfig
 from .architectures.resnet import ResNetForImageClassification as ResNetForImageClassification
 from .architectures.resnet import ResNetModel as ResNetModel

@@ -33,6 +33,7 @@ BLOOM = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_atten
 BLOOM |= {"bos_token_id": 1, "eos_token_id": 1}
 OPT = {name: value for name, value in TEXT.items() if name != "intermediate_size"}
 OPT |= {"ffn_dim": 37, "word_embed_proj_dim": 16, "pad_token_id": 0}
+EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
 
 CASES = [
     Case("bert", TEXT, types=True),
@@ -51,6 +52,8 @@ CASES = [
     Case("qwen3", {**LLAMA, "head_dim": 12}),
     Case("phi3", {**LLAMA, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}),
     Case("olmo2", LLAMA),
+    Case("mixtral", {**LLAMA, "num_local_experts": 4, "intermediate_size": 36}),
+    Case("qwen3_moe", {**LLAMA, **EXPERTS, "mlp_only_layers": [1]}),
     Case("gemma2", GEMMA),
     Case("gemma3_text", {**GEMMA, "layer_types": ["sliding_attention", "full_attention"]}),
     Case("gpt_neox", {**TEXT, "pad_token_id": 0}),

@@ -133,6 +133,28 @@ class CausalLMOutput(Output):
     attentions: Layers
 
 
+class MoeModelOutput(Output):
+    """Of a backbone with experts; `router_logits` (tokens, experts) of each block."""
+
+    last_hidden_state: Tensor
+    past_key_values: Cache | None
+    hidden_states: Layers
+    attentions: Layers
+    router_logits: Layers
+
+
+class MoeCausalLMOutput(Output):
+    """`logits` (batch, sequence, vocabulary); `aux_loss` says how unevenly experts are used."""
+
+    loss: Tensor | None
+    aux_loss: Tensor | None
+    logits: Tensor
+    past_key_values: Cache | None
+    hidden_states: Layers
+    attentions: Layers
+    router_logits: Layers
+
+
 class MultipleChoiceModelOutput(TaskOutput):
     """`logits` (batch, choices)."""
 
