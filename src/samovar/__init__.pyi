@@ -252,6 +252,9 @@ from .generation.warpers import TopKLogitsWarper as TopKLogitsWarper
 from .generation.warpers import TopPLogitsWarper as TopPLogitsWarper
 from .generation.warpers import TypicalLogitsWarper as TypicalLogitsWarper
 from .model import Model as Model
+from .nn.cache import Cache as Cache
+from .nn.cache import DynamicCache as DynamicCache
+from .nn.cache import EncoderDecoderCache as EncoderDecoderCache
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
 from .sentence.cross_encoder import CrossEncoder as CrossEncoder

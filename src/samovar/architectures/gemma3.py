@@ -35,7 +35,9 @@ class Gemma3TextModel(Gemma2Model):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.causal = not config.use_bidirectional_attention
+        if config.use_bidirectional_attention:
+            # The configuration's number is then the width of both sides together.
+            self.causal, self.windows = False, {SLIDING: config.sliding_window // 2 + 1}
 
     def kinds(self, config: Any) -> list[str]:
         every, count = config.sliding_window_pattern, config.num_hidden_layers

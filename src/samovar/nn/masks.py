@@ -38,4 +38,8 @@ def attention_bias(
         ahead = 0 if causal or window is None else window - 1
         seen = seen.tril(keys - rows + ahead)
         mask = mask & seen
+        if rows > 1:
+            # Padding before a text would read nothing, of which fused kernels make wrong gradients: it reads itself.
+            itself = torch.ones_like(seen).tril(keys - rows).triu(keys - rows)
+            mask = mask | (itself & ~mask.any(-1, keepdim=True))
     return torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, lowest)
