@@ -28,7 +28,7 @@ CONVOLUTION = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 2, 1, 1]}
 ALBERT = {**TEXT, "num_hidden_layers": 4, "embedding_size": 16, "num_hidden_groups": 2, "inner_group_num": 2}
 
 LLAMA = {**TEXT, "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
-GEMMA = {**LLAMA, "head_dim": 12, "sliding_window": 5, "query_pre_attn_scalar": 20}
+GEMMA = {**LLAMA, "head_dim": 12, "sliding_window": 6, "query_pre_attn_scalar": 20}
 BLOOM = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
 BLOOM |= {"bos_token_id": 1, "eos_token_id": 1}
 OPT = {name: value for name, value in TEXT.items() if name != "intermediate_size"}
@@ -47,8 +47,8 @@ CASES = [
     Case("mpnet", TEXT),
     Case("gpt2", GPT2),
     Case("llama", LLAMA),
-    Case("mistral", {**LLAMA, "sliding_window": 5}),
-    Case("qwen2", {**LLAMA, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}),
+    Case("mistral", {**LLAMA, "sliding_window": 6}),
+    Case("qwen2", {**LLAMA, "use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}),
     Case("qwen3", {**LLAMA, "head_dim": 12}),
     Case("phi3", {**LLAMA, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}),
     Case("olmo2", LLAMA),

@@ -253,4 +253,5 @@ class EncoderDecoderCache(Cache):
             new.keys, new.values, new.length = layer.keys, layer.values, layer.length
 
 
-DynamicCache = Cache
+class DynamicCache(Cache):
+    """The field's name for a cache that grows with the text."""
