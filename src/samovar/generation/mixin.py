@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from samovar.generation.streamers import BaseStreamer
 from samovar.generation.transitions import transition_scores
 from samovar.generation.validation import check_supported
 from samovar.hub.atomic import write_file
+from samovar.nn.packed import packed_for_few_rows
 
 logger = logging.getLogger(__name__)
 
@@ -121,20 +123,25 @@ class GenerationMixin:
         check_supported(config)
         guidance = self.guidance(config, *negative.values())
         self.check_strategy(config, streamer, assistant_model)
+        # Tensors that nobody but this call sees need no bookkeeping for gradients, which is a tenth of a small step.
+        alone = not config.return_dict_in_generate and "past_key_values" not in given
+        alone = alone and logits_processor is None and stopping_criteria is None and prefix_allowed_tokens_fn is None
         try:
-            return self.decode(
-                config,
-                chosen,
-                inputs,
-                given,
-                build=lambda prompt: build_processors(
-                    config, prompt, logits_processor, prefix_allowed_tokens_fn, guidance
-                ),
-                criteria=stopping_criteria,
-                tokenizer=tokenizer,
-                assistant_model=assistant_model,
-                streamer=streamer,
-            )
+            with torch.inference_mode() if alone else nullcontext():
+                result = self.decode(
+                    config,
+                    chosen,
+                    inputs,
+                    given,
+                    build=lambda prompt: build_processors(
+                        config, prompt, logits_processor, prefix_allowed_tokens_fn, guidance
+                    ),
+                    criteria=stopping_criteria,
+                    tokenizer=tokenizer,
+                    assistant_model=assistant_model,
+                    streamer=streamer,
+                )
+            return result.clone() if alone else result
         except BaseException as error:
             if streamer is not None and hasattr(streamer, "fail"):
                 streamer.fail(error)
@@ -171,13 +178,15 @@ class GenerationMixin:
         steps = Steps(self, prompt, config, copies)
         if streamer is not None:
             streamer.put(expanded.ids.cpu())
-        if config.num_beams > 1:
-            return BeamSearch(steps, expanded.ids, processors, stops, config, draws).run()
-        if assistant_model is not None or config.prompt_lookup_num_tokens is not None:
-            draft = draft_for(self, assistant_model, expanded, config, processors, draws)
-            result = write_drafted(steps, draft, expanded.ids, processors, stops, config, draws, streamer)
-        else:
-            result = write(steps, expanded.ids, processors, stops, config, draws, streamer)
+        rows, length = expanded.ids.shape
+        with packed_for_few_rows(self, rows, config.max_length - length):  # type: ignore[arg-type]
+            if config.num_beams > 1:
+                return BeamSearch(steps, expanded.ids, processors, stops, config, draws).run()
+            if assistant_model is not None or config.prompt_lookup_num_tokens is not None:
+                draft = draft_for(self, assistant_model, expanded, config, processors, draws)
+                result = write_drafted(steps, draft, expanded.ids, processors, stops, config, draws, streamer)
+            else:
+                result = write(steps, expanded.ids, processors, stops, config, draws, streamer)
         if streamer is not None:
             streamer.end()
         return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -113,6 +113,8 @@ class Attention(nn.Module):
         self.causal = causal
         self.window, self.softcap = window, softcap
         self.implementation = "sdpa"
+        # Queries, keys and values by one product, while `nn.packed` lays weights out for few rows.
+        self.joined: Callable[[Tensor], Sequence[Tensor]] | None = None
         inner, outer = heads * self.head_dim, kv_heads * self.head_dim
         self.q_proj = nn.Linear(hidden, inner, bias=bias)
         self.k_proj = nn.Linear(hidden, outer, bias=bias)
@@ -124,11 +126,14 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(batch, sequence, heads × head_dim) → (batch, heads, sequence, head_dim)."""
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return x.view(x.shape[0], x.shape[1], -1, self.head_dim).transpose(1, 2)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of all heads, normalised where the model does so."""
-        query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        if self.joined is None:
+            query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        else:
+            query, key, value = self.joined(x)
         if self.q_norm is None or self.k_norm is None:
             return self.split(query), self.split(key), self.split(value)
         if self.whole_norm:

@@ -98,11 +98,18 @@ class Block(nn.Module):
         """
         if self.pre:
             mixed, weights = self.attend(self.self_attn_norm(x), bias, probabilities, cache, rotation)
-            x = x + self.drop_path(self.self_attn_scale(self.dropout(mixed)))
-            return x + self.drop_path(self.mlp_scale(self.dropout(self.mlp(self.mlp_norm(x))))), weights
+            x = self.add(x, mixed, self.self_attn_scale)
+            return self.add(x, self.mlp(self.mlp_norm(x)), self.mlp_scale), weights
         mixed, weights = self.attend(x, bias, probabilities, cache, rotation)
-        x = self.self_attn_norm(x + self.dropout(mixed))
-        return self.mlp_norm(x + self.dropout(self.mlp(x))), weights
+        x = self.self_attn_norm(self.add(x, mixed))
+        return self.mlp_norm(self.add(x, self.mlp(x))), weights
+
+    def add(self, x: Tensor, branch: Tensor, scale: nn.Module | None = None) -> Tensor:
+        """The residual sum; what acts in training alone is not called outside of it."""
+        if self.training:
+            branch = self.dropout(branch)
+            return x + (branch if scale is None else self.drop_path(scale(branch)))
+        return x + (scale(branch) if isinstance(scale, LayerScale) else branch)
 
     def attend(
         self,

@@ -51,7 +51,7 @@ class ParallelBlock(Block):
         normed = self.self_attn_norm(x)
         mixed, weights = self.attend(normed, bias, probabilities, cache, rotation)
         further = self.mlp(normed if self.shared_norm else self.mlp_norm(x))
-        return x + self.dropout(mixed) + self.dropout(further), weights
+        return self.add(self.add(x, mixed), further), weights
 
 
 class SandwichBlock(Block):
@@ -71,8 +71,8 @@ class SandwichBlock(Block):
         rotation: Rotation | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         mixed, weights = self.attend(self.self_attn_norm(x), bias, probabilities, cache, rotation)
-        x = x + self.dropout(self.self_attn_out_norm(mixed))
-        return x + self.dropout(self.mlp_out_norm(self.mlp(self.mlp_norm(x)))), weights
+        x = self.add(x, self.self_attn_out_norm(mixed))
+        return self.add(x, self.mlp_out_norm(self.mlp(self.mlp_norm(x)))), weights
 
 
 class BranchNormBlock(Block):
@@ -90,8 +90,8 @@ class BranchNormBlock(Block):
         rotation: Rotation | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         mixed, weights = self.attend(x, bias, probabilities, cache, rotation)
-        x = x + self.dropout(self.self_attn_norm(mixed))
-        return x + self.dropout(self.mlp_norm(self.mlp(x))), weights
+        x = self.add(x, self.self_attn_norm(mixed))
+        return self.add(x, self.mlp_norm(self.mlp(x))), weights
 
 
 class NormedResidualBlock(Block):
@@ -110,5 +110,5 @@ class NormedResidualBlock(Block):
     ) -> tuple[Tensor, Tensor | None]:
         normed = self.self_attn_norm(x)
         mixed, weights = self.attend(normed, bias, probabilities, cache, rotation)
-        normed = self.mlp_norm(normed + self.dropout(mixed))
-        return normed + self.dropout(self.mlp(normed)), weights
+        normed = self.mlp_norm(self.add(normed, mixed))
+        return self.add(normed, self.mlp(normed)), weights

@@ -67,11 +67,11 @@ class LayerCache:
             self.first, self.length, self.owned = seen, start + new, False
             return self.keys, self.values
         self.make_room(new)
-        begin, self.length = self.held, start + new
-        self.keys[:, :, begin : self.held] = key
-        self.values[:, :, begin : self.held] = value
-        seen -= self.first
-        return self.keys[:, :, seen : self.held], self.values[:, :, seen : self.held]
+        begin, self.length = start - self.first, start + new
+        self.keys.narrow(2, begin, new).copy_(key)
+        self.values.narrow(2, begin, new).copy_(value)
+        first, count = seen - self.first, self.length - seen
+        return self.keys.narrow(2, first, count), self.values.narrow(2, first, count)
 
     def make_room(self, new: int) -> None:
         """Buffers for what is held and `new` more tokens; what no further token can see is dropped."""

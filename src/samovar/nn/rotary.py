@@ -42,8 +42,10 @@ class Rotary(nn.Module):
                 turns, scale = ROPE_KINDS[self.kind](self.settings, length)
                 return turns.to(device), scale
         if device not in self.known:
-            turns, scale = ROPE_KINDS[self.kind](self.settings, 0)
-            self.known[device] = turns.to(device), scale
+            # Kept for later calls, which may need gradients.
+            with torch.inference_mode(mode=False):
+                turns, scale = ROPE_KINDS[self.kind](self.settings, 0)
+                self.known[device] = turns.to(device), scale
         return self.known[device]
 
     def forward(self, position_ids: Tensor, dtype: torch.dtype, length: int | None = None) -> Rotation:

@@ -1,0 +1,134 @@
+"""Weights laid out for few rows: the same numbers, only where it is worth it, and nothing left behind."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import samovar
+from samovar.nn import packed as layout
+from samovar.nn.attention import Attention
+from samovar.nn.packed import STEPS, current, free_memory, packed_for_few_rows
+
+SIZES: dict[str, Any] = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+KINDS: dict[str, samovar.Config] = {
+    "gpt2": samovar.GPT2Config(**SIZES),
+    "llama": samovar.LlamaConfig(**SIZES, num_key_value_heads=2, intermediate_size=48),
+    "qwen3": samovar.Qwen3Config(**SIZES, num_key_value_heads=2, intermediate_size=48, head_dim=8),
+}
+
+
+def model_of(kind: str) -> Any:
+    torch.manual_seed(0)
+    return samovar.AutoModelForCausalLM.from_config(KINDS[kind]).eval()
+
+
+def text_of(rows: int, length: int) -> torch.Tensor:
+    return torch.randint(1, 50, (rows, length), generator=torch.Generator().manual_seed(2))
+
+
+def replaced(model: nn.Module) -> list[nn.Module]:
+    """The modules that do not compute by themselves."""
+    joined = [one for one in model.modules() if isinstance(one, Attention) and one.joined is not None]
+    return joined + [one for one in model.modules() if "forward" in one.__dict__]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_the_same(kind: str) -> None:
+    model = model_of(kind)
+    with torch.no_grad():
+        for rows, length in ((1, 1), (2, 1), (5, 1), (3, 9), (1, 70)):
+            ids = text_of(rows, length)
+            plain = model(ids, use_cache=False).logits
+            with packed_for_few_rows(model, 4, STEPS) as done:
+                assert done
+                # Attention and its output, the layers of the MLP, in two blocks, and the projection to the words.
+                assert len(replaced(model)) == 2 * (2 + (2 if kind == "gpt2" else 3)) + 1
+                torch.testing.assert_close(model(ids, use_cache=False).logits, plain, atol=1e-5, rtol=1e-5)
+            assert not replaced(model)
+
+
+def test_changed_weights_are_laid_out_anew() -> None:
+    model, ids = model_of("gpt2"), text_of(4, 3)
+    with torch.no_grad():
+        with packed_for_few_rows(model, 4, STEPS):
+            before = model(ids).logits
+        model.base_model.layers[0].mlp.up_proj.weight.mul_(2)
+        model.base_model.layers[1].self_attn.v_proj.bias.add_(1)
+        plain = model(ids).logits
+        with packed_for_few_rows(model, 4, STEPS):
+            after = model(ids).logits
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_copies_live_as_long_as_their_weights() -> None:
+    model = model_of("gpt2")
+    others = len(layout.known)
+    with torch.no_grad(), packed_for_few_rows(model, 4, STEPS):
+        pass
+    assert len(layout.known) > others
+    layer = model.base_model.layers[0].mlp.up_proj
+    copy = current([layer])
+    with torch.no_grad(), packed_for_few_rows(model, 4, 1) as done:
+        assert done  # copies that are there serve short texts too
+        assert current([layer]) is copy
+    del model, layer, copy
+    assert len(layout.known) == others
+
+
+def test_where_it_is_not_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("llama")
+    with packed_for_few_rows(model, 4, STEPS) as done:
+        assert not done  # gradients are on
+    with torch.no_grad():
+        for rows, steps in ((1, 1000), (4, STEPS - 1)):
+            with packed_for_few_rows(model, rows, steps) as done:
+                assert not done
+        with torch.autocast("cpu", torch.bfloat16), packed_for_few_rows(model, 4, STEPS) as done:
+            assert not done
+        with packed_for_few_rows(model_of("llama").bfloat16(), 4, STEPS) as done:
+            assert not done
+        monkeypatch.setattr(layout, "SHARE", 0.0)
+        with packed_for_few_rows(model, 4, STEPS) as done:
+            assert not done
+    assert free_memory() > 1 << 20
+
+
+def test_hooks_and_other_forwards_stay() -> None:
+    model, ids, seen = model_of("llama"), text_of(4, 3), []
+    layer = model.base_model.layers[0].mlp.up_proj
+    layer.register_forward_hook(lambda module, given, output: seen.append(output))
+    with torch.no_grad(), packed_for_few_rows(model, 4, STEPS):
+        assert layer not in replaced(model)
+        model(ids)
+    assert len(seen) == 1
+
+
+def test_an_error_leaves_the_model_as_it_was() -> None:
+    model = model_of("gpt2")
+    with pytest.raises(RuntimeError, match="stop"), torch.no_grad(), packed_for_few_rows(model, 4, STEPS):
+        raise RuntimeError("stop")
+    assert not replaced(model)
+    pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_texts_are_the_same(beams: int) -> None:
+    model, ids = model_of("llama"), text_of(4, 6)
+    options = {"max_new_tokens": STEPS, "num_beams": beams, "eos_token_id": None, "pad_token_id": 0}
+    wanted = torch.cat([model.generate(row[None], **options) for row in ids])
+    assert torch.equal(model.generate(ids, **options), wanted)
+    assert not replaced(model)
+
+
+def test_written_ids_may_be_learned_from() -> None:
+    model = model_of("llama").train()
+    written = model.generate(text_of(2, 4), max_new_tokens=5, pad_token_id=0)
+    assert not written.is_inference()
+    model(written, labels=written).loss.backward()
+    assert model.get_input_embeddings().weight.grad.abs().sum() > 0
