@@ -20,7 +20,16 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from measure import Row
 
-BENCHMARKS = ["size", "imports", "loading", "text_classification", "image_classification", "embeddings", "training"]
+BENCHMARKS = [
+    "size",
+    "imports",
+    "loading",
+    "text_classification",
+    "image_classification",
+    "embeddings",
+    "training",
+    "generation",
+]
 
 
 def table(rows: list[Row]) -> str:

@@ -28,6 +28,7 @@ from samovar.generation.streamers import BaseStreamer
 from samovar.generation.transitions import transition_scores
 from samovar.generation.validation import check_supported
 from samovar.hub.atomic import write_file
+from samovar.nn.memory import keep_freed_memory
 from samovar.nn.packed import packed_for_few_rows
 
 logger = logging.getLogger(__name__)
@@ -126,6 +127,8 @@ class GenerationMixin:
         # Tensors that nobody but this call sees need no bookkeeping for gradients, which is a tenth of a small step.
         alone = not config.return_dict_in_generate and "past_key_values" not in given
         alone = alone and logits_processor is None and stopping_criteria is None and prefix_allowed_tokens_fn is None
+        if self.device.type == "cpu":
+            keep_freed_memory()
         try:
             with torch.inference_mode() if alone else nullcontext():
                 result = self.decode(

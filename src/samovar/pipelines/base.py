@@ -14,9 +14,9 @@ from torch import Tensor
 
 from samovar.config import Config
 from samovar.errors import InputError, TaskError, did_you_mean
+from samovar.nn.memory import keep_freed_memory
 from samovar.pipelines.batching import run_many, run_one
 from samovar.pipelines.inputs import Stream, as_list, is_single, stream_of
-from samovar.pipelines.memory import keep_freed_memory
 from samovar.pipelines.packing import Item, Limits
 from samovar.pipelines.transfer import Fetched, fetch, place, slice_rows, stack_rows
 

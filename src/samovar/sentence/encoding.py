@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samovar.errors import InputError, InputTypeError
+from samovar.nn.memory import keep_freed_memory
 from samovar.pipelines.base import BAR_AFTER
 from samovar.pipelines.batching import run_many
-from samovar.pipelines.memory import keep_freed_memory
 from samovar.pipelines.packing import Item, Limits
 from samovar.pipelines.scores import not_finite
 from samovar.pipelines.text import ACCELERATOR_BUDGET, ACCELERATOR_OVERHEAD, CPU_BUDGET, CPU_OVERHEAD

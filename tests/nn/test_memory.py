@@ -11,7 +11,7 @@ import pytest
 
 CODE = """
 import json, resource, torch
-from samovar.pipelines.memory import keep_freed_memory
+from samovar.nn.memory import keep_freed_memory
 kept = keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
