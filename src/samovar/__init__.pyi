@@ -106,6 +106,13 @@ from .architectures.mixtral import MixtralForQuestionAnswering as MixtralForQues
 from .architectures.mixtral import MixtralForSequenceClassification as MixtralForSequenceClassification
 from .architectures.mixtral import MixtralForTokenClassification as MixtralForTokenClassification
 from .architectures.mixtral import MixtralModel as MixtralModel
+from .architectures.modernbert import ModernBertConfig as ModernBertConfig
+from .architectures.modernbert import ModernBertForMaskedLM as ModernBertForMaskedLM
+from .architectures.modernbert import ModernBertForMultipleChoice as ModernBertForMultipleChoice
+from .architectures.modernbert import ModernBertForQuestionAnswering as ModernBertForQuestionAnswering
+from .architectures.modernbert import ModernBertForSequenceClassification as ModernBertForSequenceClassification
+from .architectures.modernbert import ModernBertForTokenClassification as ModernBertForTokenClassification
+from .architectures.modernbert import ModernBertModel as ModernBertModel
 from .architectures.mpnet import MPNetConfig as MPNetConfig
 from .architectures.mpnet import MPNetForMaskedLM as MPNetForMaskedLM
 from .architectures.mpnet import MPNetForMultipleChoice as MPNetForMultipleChoice

@@ -32,6 +32,7 @@ ARCHITECTURES: dict[str, str] = {
     "llama": f"{HOME}.llama:LlamaModel",
     "mistral": f"{HOME}.mistral:MistralModel",
     "mixtral": f"{HOME}.mixtral:MixtralModel",
+    "modernbert": f"{HOME}.modernbert:ModernBertModel",
     "mpnet": f"{HOME}.mpnet:MPNetModel",
     "olmo2": f"{HOME}.olmo2:Olmo2Model",
     "opt": f"{HOME}.opt:OPTModel",

@@ -127,7 +127,7 @@ class GenerationMixin:
         # Tensors that nobody but this call sees need no bookkeeping for gradients, which is a tenth of a small step.
         alone = not config.return_dict_in_generate and "past_key_values" not in given
         alone = alone and logits_processor is None and stopping_criteria is None and prefix_allowed_tokens_fn is None
-        if self.device.type == "cpu":
+        if self.device.type == "cpu":  # type: ignore[attr-defined]
             keep_freed_memory()
         try:
             with torch.inference_mode() if alone else nullcontext():

@@ -57,7 +57,7 @@ class SparseMLP(nn.Module):
 
     def all_experts(self, flat: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Every token through every expert, for traces, whose shapes must not depend on what the tokens are."""
-        shares = flat.new_zeros(len(flat), len(self.experts)).scatter(1, experts, weights)
+        shares = flat.new_zeros(flat.shape[0], len(self.experts)).scatter(1, experts, weights)
         outputs = torch.stack([expert(flat) for expert in self.experts], dim=1)
         return (outputs * shares[..., None]).sum(1)
 

@@ -37,12 +37,15 @@ class GatedMLP(nn.Module):
 class PackedGatedMLP(nn.Module):
     """A gated MLP whose gate and up matrices are one, `in_proj`, as some checkpoints store them; then `out_proj`."""
 
-    def __init__(self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True) -> None:
+    def __init__(
+        self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.in_proj = nn.Linear(hidden, 2 * intermediate, bias=bias)
         self.act = activation(act)
         self.out_proj = nn.Linear(intermediate, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.in_proj(x).chunk(2, dim=-1)
-        return self.out_proj(self.act(gate) * up)
+        return self.out_proj(self.dropout(self.act(gate) * up))

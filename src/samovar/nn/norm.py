@@ -12,9 +12,9 @@ from torch import Tensor, nn
 NormFactory = Callable[[int], nn.Module]
 
 
-def layer_norm(eps: float, weights: bool = True) -> NormFactory:
-    """A factory of `LayerNorm(size)` with this epsilon (Ba et al. 2016), with weights of its own or without."""
-    return partial(nn.LayerNorm, eps=eps, elementwise_affine=weights)
+def layer_norm(eps: float, weights: bool = True, bias: bool = True) -> NormFactory:
+    """A factory of `LayerNorm(size)` with this epsilon (Ba et al. 2016); `weights` and `bias`: whether it has these."""
+    return partial(nn.LayerNorm, eps=eps, elementwise_affine=weights, bias=bias)
 
 
 class ChannelNorm(nn.LayerNorm):

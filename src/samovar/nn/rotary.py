@@ -27,8 +27,10 @@ class Rotary(nn.Module):
         self.kind = self.settings["rope_type"]
         # Up to this length the frequencies are the same for all texts.
         self.short = self.settings["longest" if self.kind == "dynamic" else "original"]
-        # Frequencies by device; they are no weights, so that building on the meta device loses nothing.
-        self.known: dict[torch.device, tuple[Tensor, float]] = {}
+        # Frequencies are no weights: they are known on the CPU even where the model is built without memory.
+        with torch.device("cpu"), torch.inference_mode(False):
+            self.plain = ROPE_KINDS[self.kind](self.settings, 0)
+        self.known: dict[torch.device, Tensor] = {}
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "known": {}}
@@ -41,12 +43,13 @@ class Rotary(nn.Module):
             if length > self.short:
                 turns, scale = ROPE_KINDS[self.kind](self.settings, length)
                 return turns.to(device), scale
+        turns, scale = self.plain
+        if device.type == "cpu" or torch.compiler.is_compiling():
+            return turns.to(device), scale
         if device not in self.known:
-            # Kept for later calls, which may need gradients.
-            with torch.inference_mode(mode=False):
-                turns, scale = ROPE_KINDS[self.kind](self.settings, 0)
-                self.known[device] = turns.to(device), scale
-        return self.known[device]
+            with torch.inference_mode(False):
+                self.known[device] = turns.to(device)
+        return self.known[device], scale
 
     def forward(self, position_ids: Tensor, dtype: torch.dtype, length: int | None = None) -> Rotation:
         """Positions (batch or 1, sequence) → cosines and signed sines; `length` is the largest position and one more.

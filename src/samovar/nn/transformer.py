@@ -233,7 +233,9 @@ class TextTransformer(Backbone):
             seen: Tensor | None = mask[:, mask.shape[1] - keys :]
         else:
             seen = mask
-        if seen is None and ((past and new > 1) or (window is not None and keys > window)):
+        # A trace serves texts of all lengths, so it does not ask whether this one fits into a window.
+        tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if seen is None and ((past and new > 1) or (window is not None and (tracing or keys > window))):
             seen = x.new_ones(1, keys)
         bias = attention_bias(seen, x.dtype, self.causal, new if past else None, window)
         if self.relative_bias is not None:

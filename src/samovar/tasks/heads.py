@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from samovar.config import Config
-from samovar.errors import InputError
+from samovar.errors import ConfigError, InputError
 from samovar.nn.activations import Activation, activation
 from samovar.nn.norm import NormFactory, layer_norm
 from samovar.tasks.outputs import BaseModelOutput
@@ -29,9 +29,13 @@ def head_dropout(config: Config) -> float:
 
 
 class Head(nn.Module):
-    """Base of heads: `forward(output, input_ids) -> logits`."""
+    """Base of heads: `forward(output, input_ids) -> logits`.
+
+    `masked` says that it reads which tokens are real, as `output["attention_mask"]`.
+    """
 
     pooled: ClassVar[bool] = False
+    masked: ClassVar[bool] = False
 
 
 class PooledClassifier(Head):
@@ -151,16 +155,58 @@ class MaskedLMHead(Head):
         act: str | Activation | None = None,
         norm: NormFactory | None = None,
         size: int | None = None,
+        bias: bool = True,
+        decoder_bias: bool = True,
     ) -> None:
         super().__init__()
         size = size or config.hidden_size
-        self.dense = nn.Linear(config.hidden_size, size)
+        self.dense = nn.Linear(config.hidden_size, size, bias=bias)
         self.act = activation(config.hidden_act if act is None else act)
         self.norm = (norm or layer_norm(config.layer_norm_eps))(size)
-        self.decoder = nn.Linear(size, config.vocab_size)
+        self.decoder = nn.Linear(size, config.vocab_size, bias=decoder_bias)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
         return self.decoder(self.norm(self.act(self.dense(output.last_hidden_state))))
+
+
+class DenseClassifier(Head):
+    """Dense → activation → norm → dropout → linear, over every token or over one vector per text.
+
+    `pooling` makes that vector: "cls" takes the first real token's state, "mean" the mean of those of real tokens.
+    """
+
+    masked = True
+
+    def __init__(
+        self,
+        config: Config,
+        act: str | Activation,
+        norm: NormFactory,
+        *,
+        bias: bool = True,
+        dropout: float = 0.0,
+        labels: int | None = None,
+        pooling: str | None = None,
+    ) -> None:
+        super().__init__()
+        if pooling not in (None, "cls", "mean"):
+            raise ConfigError(f"Unknown pooling {pooling!r}.", "Known: cls, mean.")
+        self.pooling = pooling
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
+        self.act = activation(act)
+        self.norm = norm(config.hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels if labels is None else labels)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        states, mask = output.last_hidden_state, output.get("attention_mask")
+        if self.pooling == "cls":
+            first = 0 if mask is None else mask.argmax(-1)
+            states = states[torch.arange(states.shape[0], device=states.device), first]
+        elif self.pooling == "mean":
+            real = states.new_ones(states.shape[:2]) if mask is None else mask.to(states.dtype)
+            states = (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+        return self.classifier(self.dropout(self.norm(self.act(self.dense(states)))))
 
 
 class BiasedLMHead(MaskedLMHead):

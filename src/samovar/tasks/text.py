@@ -25,7 +25,10 @@ class TextModel(TaskModel):
         *switches, as_dict = self.backbone.switches(attentions, states, return_dict)
         # A head that writes no text needs no cache.
         options = {"use_cache": False} if getattr(self.backbone, "causal", False) else {}
-        return self.backbone(*inputs, *switches, return_dict=True, **options), as_dict
+        out = self.backbone(*inputs, *switches, return_dict=True, **options)
+        if self.head.masked:
+            out["attention_mask"] = inputs[1]
+        return out, as_dict
 
 
 class TextTask(TextModel):
