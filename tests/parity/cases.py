@@ -75,4 +75,11 @@ BART = {
     "vocab_size": 61, "d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 37,
     "decoder_ffn_dim": 41, "encoder_attention_heads": 4, "decoder_attention_heads": 2, "max_position_embeddings": 40,
 }  # fmt: skip
-SEQUENCES = {"bart": ("BartForConditionalGeneration", BART)}
+MARIAN = BART | {"pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1, "forced_eos_token_id": 2}
+SEQUENCES = {
+    "bart": ("BartForConditionalGeneration", BART),
+    "mbart": ("MBartForConditionalGeneration", BART | {"decoder_start_token_id": 2}),
+    "marian": ("MarianMTModel", MARIAN),
+    "pegasus": ("PegasusForConditionalGeneration", MARIAN),
+    "m2m_100": ("M2M100ForConditionalGeneration", BART),
+}

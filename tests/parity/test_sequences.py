@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from cases import SEQUENCES
+from transformers.models.auto import modeling_auto
 
 import samovar
 from samovar.errors import InputError
@@ -22,9 +23,8 @@ def pair(model_type: str, folder: Path, **options: Any) -> tuple[Any, Any]:
     name, sizes = SEQUENCES[model_type]
     torch.manual_seed(0)
     theirs = getattr(transformers, name)(transformers.AutoConfig.for_model(model_type, **(sizes | options))).eval()
-    for buffer in theirs.buffers():
-        if buffer.is_floating_point():
-            buffer.normal_()
+    if hasattr(theirs, "final_logits_bias"):
+        theirs.final_logits_bias.normal_()
     theirs.save_pretrained(folder)
     return theirs, samovar.AutoModelForSeq2SeqLM.from_pretrained(folder)
 
@@ -55,7 +55,9 @@ def test_outputs_loss_and_gradients(model_type: str, options: dict[str, Any], tm
     found.loss.backward()
     shared = theirs.get_input_embeddings().weight.grad
     torch.testing.assert_close(ours.get_input_embeddings().weight.grad, shared, atol=1e-5, rtol=1e-4)
-    assert ours.num_parameters() == theirs.num_parameters()
+    # Positions that are computed are frozen weights of the reference's.
+    computed = [p.numel() for name, p in theirs.named_parameters() if "positions" in name and not p.requires_grad]
+    assert ours.num_parameters() == theirs.num_parameters() - sum(computed)
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"num_beams": 4, "length_penalty": 0.2, "min_length": 6}])
@@ -80,6 +82,7 @@ def test_files_go_both_ways(model_type: str, tmp_path: Path) -> None:
     base = samovar.AutoModel.from_pretrained(tmp_path / "theirs")
     reference = transformers.AutoModel.from_pretrained(tmp_path / "theirs")
     source = {name: value for name, value in batch().items() if name != "labels"}
+    source["decoder_input_ids"] = batch()["labels"].clamp(min=1)
     torch.testing.assert_close(base(**source)[0], reference(**source)[0], atol=1e-5, rtol=1e-5)
 
 
@@ -104,3 +107,76 @@ def test_pieces_of_the_call(model_type: str, tmp_path: Path) -> None:
     torch.manual_seed(3)
     ours(**batch()).loss.backward()
     torch.testing.assert_close(kept, ours.get_input_embeddings().weight.grad)
+
+
+def test_several_end_tokens_and_none() -> None:
+    config = samovar.BartConfig(**SEQUENCES["bart"][1], num_labels=3)
+    model = samovar.BartForSequenceClassification(config).eval()
+    ids = batch()["input_ids"]
+    with pytest.raises(InputError, match="no end token"):
+        model(ids)
+    ids[:, 4], ids[:, 8] = 2, 2
+    assert model(ids).logits.shape == (3, 3)
+    with pytest.raises(InputError, match="Without ids"):
+        model(inputs_embeds=torch.randn(3, 9, 32), decoder_inputs_embeds=torch.randn(3, 9, 32))
+
+
+HEADS = [
+    (model_type, auto)
+    for model_type, (_, sizes) in SEQUENCES.items()
+    for auto, table in (
+        ("AutoModelForSequenceClassification", modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
+        ("AutoModelForQuestionAnswering", modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES),
+        ("AutoModelForTokenClassification", modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES),
+        ("AutoModelForCausalLM", modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+    )
+    if model_type in table
+]
+
+
+@pytest.mark.parametrize(("model_type", "auto"), HEADS)
+def test_other_heads(model_type: str, auto: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(model_type, **SEQUENCES[model_type][1], num_labels=3)
+    if "Question" in auto:
+        config.num_labels = 2
+    theirs = getattr(transformers, auto).from_config(config, attn_implementation="eager").eval()
+    for parameter in theirs.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.1 * parameter.requires_grad)
+    # The reference counts a decoder's caches by the encoder's blocks.
+    theirs.config.use_cache = "Causal" not in auto
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = getattr(samovar, auto).from_pretrained(tmp_path / "theirs")
+    assert type(ours).__name__ == type(theirs).__name__
+    inputs = {name: one for name, one in batch().items() if name != "labels"}
+    inputs["input_ids"][torch.arange(3), torch.tensor([8, 5, 8])] = config.eos_token_id
+    rows = torch.arange(3)
+    labels = {"labels": rows}
+    if "Question" in auto:
+        labels = {"start_positions": rows, "end_positions": rows + 2}
+    elif "Token" in auto:
+        labels = {"labels": inputs["input_ids"] % 3}
+    elif "Causal" in auto:
+        labels = {"labels": inputs["input_ids"]}
+    real = inputs["attention_mask"].bool()
+    for given in (inputs, inputs | labels):
+        wanted, found = theirs(**given), ours(**given)
+        assert [key for key in found if key != "past_key_values"] == [key for key in wanted if key != "past_key_values"]
+        for key in ("loss", "logits", "start_logits", "end_logits"):
+            if key in wanted:
+                one, other = wanted[key], found[key]
+                if one.shape[:2] == real.shape:
+                    one, other = one[real], other[real]
+                torch.testing.assert_close(other, one, atol=1e-5, rtol=1e-5)
+    found.loss.backward()
+    wanted.loss.backward()
+    words = theirs.get_input_embeddings().weight.grad
+    torch.testing.assert_close(ours.get_input_embeddings().weight.grad, words, atol=1e-5, rtol=1e-4)
+    ours.save_pretrained(tmp_path / "ours")
+    again = type(theirs).from_pretrained(tmp_path / "ours")
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    if "Causal" in auto:
+        ids = inputs["input_ids"][:1, :4]
+        wanted = theirs.generate(ids, max_new_tokens=8, use_cache=False)
+        assert torch.equal(ours.generate(ids, max_new_tokens=8, use_cache=True), wanted)

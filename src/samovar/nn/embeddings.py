@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from samovar.nn.norm import NormFactory
-from samovar.nn.positions import LearnedPositions
+from samovar.nn.positions import LearnedPositions, SinusoidalPositions
 
 
 class TextEmbeddings(nn.Module):
@@ -24,7 +24,7 @@ class TextEmbeddings(nn.Module):
         vocab: int,
         hidden: int,
         *,
-        positions: LearnedPositions | None,
+        positions: LearnedPositions | SinusoidalPositions | None,
         types: int = 0,
         norm: NormFactory | None = None,
         dropout: float = 0.0,
@@ -75,5 +75,5 @@ class TextEmbeddings(nn.Module):
                 rows = self.position.positions(input_ids, x) + past
             else:
                 rows = self.position.rows(position_ids)
-            summed = summed + self.position(rows)
+            summed = summed + self.position(rows).to(summed.dtype)
         return self.project(self.dropout(self.norm(summed)))

@@ -102,28 +102,36 @@ class Decoder(nn.Module):
 
 
 class EncoderDecoder(Backbone):
-    """An encoder (`TextTransformer`) and a `Decoder` that share one word embedding."""
+    """An encoder (`TextTransformer`) and a `Decoder` that share one word embedding, unless `shared` is off."""
 
     encoder: TextTransformer
     decoder: Decoder
 
-    def __init__(self, config: Config, encoder: TextTransformer, decoder: Decoder) -> None:
+    def __init__(self, config: Config, encoder: TextTransformer, decoder: Decoder, *, shared: bool = True) -> None:
         super().__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        if shared:
+            self.shared = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         self.encoder, self.decoder = encoder, decoder
 
     @property
     def tied(self) -> dict[str, str]:
-        """Both read the shared words."""
+        """Both read the shared words, where there are any."""
+        if "shared" not in self._modules:
+            return {}
         return {f"{part}.embeddings.word.weight": "shared.weight" for part in ("encoder", "decoder")}
+
+    @property
+    def written_words(self) -> str:
+        """The name of the words that the decoder reads."""
+        return "shared.weight" if "shared" in self._modules else "decoder.embeddings.word.weight"
 
     def get_encoder(self) -> TextTransformer:
         """The part that reads the source."""
         return self.encoder
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """The shared words (vocabulary, hidden)."""
-        return self.shared
+        """The shared words (vocabulary, hidden), or those of the source."""
+        return self.shared if "shared" in self._modules else self.encoder.embeddings.word
 
     def forward(
         self,
@@ -157,7 +165,7 @@ class EncoderDecoder(Backbone):
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             if input_ids is None:
                 raise InputError("The decoder has nothing to read.", "Give decoder_input_ids, or labels.")
-            decoder_input_ids = shifted_right(self.config, input_ids)
+            decoder_input_ids = self.shifted(input_ids)
         memory = encoder_outputs[0]
         cache = self.caches(past_key_values, use_cache)
         past = 0 if cache is None else cache.get_seq_length()
@@ -190,6 +198,10 @@ class EncoderDecoder(Backbone):
             encoder_attentions=getattr(encoder_outputs, "attentions", None),
         )
         return output if as_dict else output.to_tuple()
+
+    def shifted(self, ids: Tensor) -> Tensor:
+        """What the decoder reads to write `ids` (batch, sequence)."""
+        return shifted_right(self.config, ids)
 
     def new_cache(self, limit: int | None = None) -> EncoderDecoderCache:
         """An empty cache, with room for at most `limit` tokens of the target."""

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samovar.nn.activations import Activation, activation
 
 
 class MLP(nn.Module):
-    """`up_proj` → activation → `down_proj`, over the last dimension."""
+    """`up_proj` → activation → dropout → `down_proj`, over the last dimension."""
 
-    def __init__(self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True) -> None:
+    def __init__(
+        self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.up_proj = nn.Linear(hidden, intermediate, bias=bias)
         self.act = activation(act)
+        self.dropout = dropout
         self.down_proj = nn.Linear(intermediate, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(self.act(self.up_proj(x)))
+        inside = self.act(self.up_proj(x))
+        return self.down_proj(F.dropout(inside, self.dropout) if self.training and self.dropout else inside)
 
 
 class GatedMLP(nn.Module):
-    """`down_proj(act(gate_proj(x)) * up_proj(x))` (Shazeer 2020), over the last dimension."""
+    """`down_proj(act(gate_proj(x)) * up_proj(x))` (Shazeer 2020), over the last dimension; dropout inside."""
 
-    def __init__(self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True) -> None:
+    def __init__(
+        self, hidden: int, intermediate: int, act: str | Activation, *, bias: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.dropout = dropout
         self.gate_proj = nn.Linear(hidden, intermediate, bias=bias)
         self.up_proj = nn.Linear(hidden, intermediate, bias=bias)
         self.act = activation(act)
         self.down_proj = nn.Linear(intermediate, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(self.act(self.gate_proj(x)) * self.up_proj(x))
+        inside = self.act(self.gate_proj(x)) * self.up_proj(x)
+        return self.down_proj(F.dropout(inside, self.dropout) if self.training and self.dropout else inside)
 
 
 class PackedGatedMLP(nn.Module):

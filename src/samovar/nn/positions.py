@@ -48,6 +48,44 @@ class PaddingAwarePositions(LearnedPositions):
         return real.cumsum(1) * real + start
 
 
+class SinusoidalPositions(nn.Module):
+    """Sines in the first half of the channels and cosines in the second, of falling frequency (Vaswani et al. 2017).
+
+    They are computed, so that there is neither a weight nor a longest text. With `padding_idx` real tokens alone are
+    counted, from `padding_idx` + 1, padding has a vector of zeros, and frequencies fall as in tensor2tensor, the
+    slowest at exactly 1 / 10,000.
+    """
+
+    def __init__(self, hidden: int, padding_idx: int | None = None) -> None:
+        super().__init__()
+        self.hidden, self.padding_idx = hidden, padding_idx
+        half = hidden // 2
+        # Lists, and not tensors, so that the model can be built without memory.
+        falls = half if padding_idx is None else max(half - 1, 1)
+        self.frequencies = [10_000.0 ** (-index / falls) for index in range(half)]
+
+    def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
+        """Position indices that broadcast to (batch, sequence)."""
+        start = 0 if self.padding_idx is None else self.padding_idx + 1
+        if input_ids is None or self.padding_idx is None:
+            return torch.arange(embeds.shape[1], device=embeds.device)[None] + start
+        real = (input_ids != self.padding_idx).long()
+        return real.cumsum(1) * real + self.padding_idx
+
+    def rows(self, position_ids: Tensor) -> Tensor:
+        """The positions for those that the caller counted."""
+        return position_ids
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """(…) → (…, hidden), in the default type."""
+        turns = torch.tensor(self.frequencies, dtype=torch.float64, device=positions.device)
+        angles = positions[..., None] * turns
+        vectors = torch.cat([angles.sin(), angles.cos()], dim=-1).to(torch.get_default_dtype())
+        if self.padding_idx is not None:
+            vectors = vectors * (positions != self.padding_idx)[..., None]
+        return vectors
+
+
 class RelativeBias(nn.Module):
     """A learned bias per head and distance bucket, added to attention scores (Raffel et al. 2020, T5).
 

@@ -231,12 +231,12 @@ class LMHead(Head):
     """A projection to the vocabulary without bias, tied to the word embedding.
 
     `final_logit_softcapping` of a configuration keeps the logits within ± that number (Gemma 2, 2024); `size` is the
-    width of the states where it is not the configuration's `hidden_size`.
+    width of the states and `words` the number of tokens, where they are not the configuration's.
     """
 
-    def __init__(self, config: Config, size: int | None = None) -> None:
+    def __init__(self, config: Config, size: int | None = None, words: int | None = None) -> None:
         super().__init__()
-        self.decoder = nn.Linear(size or config.hidden_size, config.vocab_size, bias=False)
+        self.decoder = nn.Linear(size or config.hidden_size, words or config.vocab_size, bias=False)
         self.softcap = getattr(config, "final_logit_softcapping", None)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:

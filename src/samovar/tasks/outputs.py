@@ -102,6 +102,35 @@ class Seq2SeqLMOutput(Output):
     encoder_attentions: Layers
 
 
+class Seq2SeqSequenceClassifierOutput(Output):
+    """`logits` (batch, labels)."""
+
+    loss: Tensor | None
+    logits: Tensor
+    past_key_values: Cache | None
+    decoder_hidden_states: Layers
+    decoder_attentions: Layers
+    cross_attentions: Layers
+    encoder_last_hidden_state: Tensor
+    encoder_hidden_states: Layers
+    encoder_attentions: Layers
+
+
+class Seq2SeqQuestionAnsweringOutput(Output):
+    """`start_logits` and `end_logits` (batch, sequence)."""
+
+    loss: Tensor | None
+    start_logits: Tensor
+    end_logits: Tensor
+    past_key_values: Cache | None
+    decoder_hidden_states: Layers
+    decoder_attentions: Layers
+    cross_attentions: Layers
+    encoder_last_hidden_state: Tensor
+    encoder_hidden_states: Layers
+    encoder_attentions: Layers
+
+
 class TaskOutput(Output):
     """Of a model with a head; `loss` is there when labels were given."""
 
