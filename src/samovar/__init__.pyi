@@ -140,6 +140,13 @@ from .architectures.mpnet import MPNetForQuestionAnswering as MPNetForQuestionAn
 from .architectures.mpnet import MPNetForSequenceClassification as MPNetForSequenceClassification
 from .architectures.mpnet import MPNetForTokenClassification as MPNetForTokenClassification
 from .architectures.mpnet import MPNetModel as MPNetModel
+from .architectures.mt5 import MT5Config as MT5Config
+from .architectures.mt5 import MT5EncoderModel as MT5EncoderModel
+from .architectures.mt5 import MT5ForConditionalGeneration as MT5ForConditionalGeneration
+from .architectures.mt5 import MT5ForQuestionAnswering as MT5ForQuestionAnswering
+from .architectures.mt5 import MT5ForSequenceClassification as MT5ForSequenceClassification
+from .architectures.mt5 import MT5ForTokenClassification as MT5ForTokenClassification
+from .architectures.mt5 import MT5Model as MT5Model
 from .architectures.olmo2 import Olmo2Config as Olmo2Config
 from .architectures.olmo2 import Olmo2ForCausalLM as Olmo2ForCausalLM
 from .architectures.olmo2 import Olmo2ForSequenceClassification as Olmo2ForSequenceClassification
@@ -220,6 +227,15 @@ from .architectures.roberta_prelayernorm import (
     RobertaPreLayerNormForTokenClassification as RobertaPreLayerNormForTokenClassification,
 )
 from .architectures.roberta_prelayernorm import RobertaPreLayerNormModel as RobertaPreLayerNormModel
+from .architectures.t5 import T5Config as T5Config
+from .architectures.t5 import T5EncoderModel as T5EncoderModel
+from .architectures.t5 import T5ForConditionalGeneration as T5ForConditionalGeneration
+from .architectures.t5 import T5ForQuestionAnswering as T5ForQuestionAnswering
+from .architectures.t5 import T5ForSequenceClassification as T5ForSequenceClassification
+from .architectures.t5 import T5ForTokenClassification as T5ForTokenClassification
+from .architectures.t5 import T5LMHead as T5LMHead
+from .architectures.t5 import T5Model as T5Model
+from .architectures.t5 import T5Weights as T5Weights
 from .architectures.vit import ViTConfig as ViTConfig
 from .architectures.vit import ViTForImageClassification as ViTForImageClassification
 from .architectures.vit import ViTModel as ViTModel

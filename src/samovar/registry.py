@@ -37,6 +37,7 @@ ARCHITECTURES: dict[str, str] = {
     "mixtral": f"{HOME}.mixtral:MixtralModel",
     "modernbert": f"{HOME}.modernbert:ModernBertModel",
     "mpnet": f"{HOME}.mpnet:MPNetModel",
+    "mt5": f"{HOME}.mt5:MT5Model",
     "olmo2": f"{HOME}.olmo2:Olmo2Model",
     "opt": f"{HOME}.opt:OPTModel",
     "pegasus": f"{HOME}.pegasus:PegasusModel",
@@ -47,6 +48,7 @@ ARCHITECTURES: dict[str, str] = {
     "resnet": f"{HOME}.resnet:ResNetModel",
     "roberta": f"{HOME}.roberta:RobertaModel",
     "roberta-prelayernorm": f"{HOME}.roberta_prelayernorm:RobertaPreLayerNormModel",
+    "t5": f"{HOME}.t5:T5Model",
     "vit": f"{HOME}.vit:ViTModel",
     "xlm-roberta": f"{HOME}.roberta:XLMRobertaModel",
 }

@@ -76,10 +76,14 @@ BART = {
     "decoder_ffn_dim": 41, "encoder_attention_heads": 4, "decoder_attention_heads": 2, "max_position_embeddings": 40,
 }  # fmt: skip
 MARIAN = BART | {"pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1, "forced_eos_token_id": 2}
+T5 = {"vocab_size": 61, "d_model": 32, "d_kv": 6, "d_ff": 37, "num_layers": 2, "num_heads": 4}
+T5 |= {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 7, "decoder_start_token_id": 0}
 SEQUENCES = {
     "bart": ("BartForConditionalGeneration", BART),
     "mbart": ("MBartForConditionalGeneration", BART | {"decoder_start_token_id": 2}),
     "marian": ("MarianMTModel", MARIAN),
     "pegasus": ("PegasusForConditionalGeneration", MARIAN),
     "m2m_100": ("M2M100ForConditionalGeneration", BART),
+    "t5": ("T5ForConditionalGeneration", T5),
+    "mt5": ("MT5ForConditionalGeneration", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
 }

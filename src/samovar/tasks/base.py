@@ -106,7 +106,8 @@ class TaskModel(Model):
 
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection to the vocabulary, where the head has one."""
-        decoders = [module for name, module in self.named_modules() if name.endswith("decoder")]
+        named = self.named_modules()
+        decoders = [one for name, one in named if name.endswith("decoder") and isinstance(one, nn.Linear)]
         return decoders[0] if decoders else None
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None) -> nn.Embedding:

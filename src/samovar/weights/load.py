@@ -187,10 +187,10 @@ class Plan:
         self.shapes = checkpoint.shapes
         self.inside: list[Placement] = []
         self.outside: list[str] = []
-        dot = f"{cls.prefix}."
+        dot = f"{cls.prefix}." if cls.prefix else ""
         headed_classes: Any = getattr(cls, "tasks", {}).values() if self.is_backbone else (cls,)
         head_patterns = [Pattern(name) for owner in headed_classes for name in owner.head_weights]
-        headed = any(name.startswith(dot) for name in checkpoint)
+        headed = bool(dot) and any(name.startswith(dot) for name in checkpoint)
         for key in checkpoint:
             name = key
             stem, _, leaf = key.rpartition(".")
