@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def written(folder: Path, prompt: str, **options: Any) -> str:
-    """What the model writes after a prompt."""
+def written(folder: Path, prompt: str, special: bool = True, **options: Any) -> str:
+    """What the model writes after a prompt, with the tokenizer's special tokens around it or without."""
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+    inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False, add_special_tokens=special)
     ids = model.generate(**inputs, **options)
     return tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
@@ -154,6 +155,30 @@ def test_what_cannot_talk(given: list[str], words: str, writer: Path, reader: Pa
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def speaker(writer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The writer with a chat template."""
+    folder = Path(shutil.copytree(writer, tmp_path_factory.mktemp("speaker") / "model"))
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"chat_template": TEMPLATE}), "utf-8")
+    return folder
+
+
+def test_messages_are_written_out_by_the_template(command: Command, speaker: Path) -> None:
+    done = command("chat", speaker, *SHORT, "--system", "Be brief", input="The tea\nis good\n")
+    start = "system: Be brief\nuser: The tea\nassistant:"
+    first = written(speaker, start, False, max_new_tokens=6)
+    second = written(speaker, f"{start} {first}\nuser: is good\nassistant:", False, max_new_tokens=6)
+    assert lines(done) == [first, second]
+    assert "no chat template" not in done.stderr
 
 
 # In a terminal ----------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def learned() -> Any:
     )
     model = samovar.AutoModelForCausalLM.from_config(config)
     ids = torch.tensor([[*row, 3] for row in tokenizer(lines)["input_ids"]])
-    assert teach(model, [{"input_ids": ids, "labels": ids}], 120) < 0.4
+    assert teach(model, [{"input_ids": ids, "labels": ids}], 200) < 0.4
     return pipeline("text-generation", model=model, tokenizer=tokenizer, do_sample=False, return_full_text=False)
 
 
@@ -291,29 +291,9 @@ def talk(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(where)
 
 
-class Templated(samovar.PreTrainedTokenizerFast):
-    """A tokenizer that writes chats out by itself."""
-
-    def apply_chat_template(
-        self,
-        conversation: Any,
-        *,
-        tokenize: bool = True,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool = False,
-        **further: Any,
-    ) -> Any:
-        from jinja2 import Template
-
-        assert not tokenize
-        assert not (add_generation_prompt and continue_final_message)
-        return Template(TEMPLATE).render(messages=conversation, add_generation_prompt=add_generation_prompt)
-
-
 @pytest.mark.parametrize("options", [{}, {"return_full_text": False}, {"continue_final_message": False}])
 def test_chats_equal_the_reference(talk: str, options: dict[str, Any]) -> None:
-    tokenizer = Templated.from_pretrained(talk)
-    ours = pipeline("text-generation", model=talk, tokenizer=tokenizer, **GREEDY, **options)
+    ours = pipeline("text-generation", model=talk, **GREEDY, **options)
     theirs = reference(talk)
     for chat in (ASKED, BEGUN):
         assert ours(chat) == theirs(chat, **GREEDY, **options)

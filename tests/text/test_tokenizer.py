@@ -159,7 +159,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match=r"tokenizer\.json"):
         AutoTokenizer.from_pretrained(tmp_path)
     (tmp_path / "spiece.model").write_bytes(b"x")
-    with pytest.raises(TokenizerError, match="SentencePiece"):
+    with pytest.raises(CorruptFileError, match="SentencePiece"):
         AutoTokenizer.from_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{]")
     with pytest.raises(CorruptFileError, match=r"tokenizer\.json"):

@@ -7,41 +7,63 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as RustTokenizer
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from samovar.errors import CorruptFileError, TokenizerError
 
 
+def read_content(path: Path) -> bytes:
+    """A file's bytes. Raises `TokenizerError` when it cannot be read, `CorruptFileError` for a pointer of git-lfs."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TokenizerError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+    if content.startswith(b"version https://git-lfs"):
+        raise CorruptFileError(f"{path} is a pointer to a large file, not the file.", "Fetch it: git lfs pull.")
+    return content
+
+
 def from_json(path: Path) -> RustTokenizer:
     """Read tokenizer.json. Raises `CorruptFileError`."""
+    content = read_content(path)
     try:
-        return RustTokenizer.from_file(str(path))
+        return RustTokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # The Rust side raises bare `Exception` for whatever it cannot parse.
         raise CorruptFileError(f"{path} is no tokenizer: {error}.", "Download the file again.") from error
 
 
 def read_vocab(path: Path) -> dict[str, int]:
     """vocab.txt (one token a line) or vocab.json (token → id). Raises `CorruptFileError` or `TokenizerError`."""
+    content = read_content(path)
     try:
-        text = path.read_text("utf-8")
+        text = content.decode("utf-8")
         if path.suffix == ".json":
             vocab = {str(token): int(index) for token, index in json.loads(text).items()}
         else:
-            vocab = {token: index for index, token in enumerate(text.removesuffix("\n").split("\n")) if token}
-    except OSError as error:
-        raise TokenizerError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+            lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+            vocab = {token: index for index, token in enumerate(lines) if token}
     except (ValueError, AttributeError, TypeError) as error:
         raise CorruptFileError(f"{path} is no vocabulary: {error}.", "Download the file again.") from error
     if not vocab:
         raise TokenizerError(f"{path} holds no token.", "Give a vocabulary with one token a line.")
+    if len(set(vocab.values())) < len(vocab):
+        taken: dict[int, str] = {}
+        first, second = next((taken[i], token) for token, i in vocab.items() if taken.setdefault(i, token) != token)
+        raise TokenizerError(
+            f"{path} gives the tokens {first!r} and {second!r} one id ({vocab[second]}).", "Download the file again."
+        )
     return vocab
 
 
 def read_merges(path: Path) -> list[tuple[str, str]]:
     """merges.txt: a pair of pieces a line, the most frequent first. Raises `CorruptFileError`."""
+    try:
+        content = read_content(path).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise CorruptFileError(f"{path} is no list of merges: {error}.", "Download the file again.") from error
     merges = []
-    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+    for number, line in enumerate(content.split("\n"), 1):
         if not line or (number == 1 and line.startswith("#version")):
             continue
         left, _, right = line.partition(" ")
@@ -66,23 +88,35 @@ def wordpiece(vocab: Mapping[str, int], settings: Mapping[str, Any], tokens: Map
 
 
 def byte_level_bpe(
-    vocab: Mapping[str, int], merges: list[tuple[str, str]], settings: Mapping[str, Any]
+    vocab: Mapping[str, int],
+    merges: list[tuple[str, str]],
+    settings: Mapping[str, Any],
+    pattern: str | None = None,
+    compose: bool = False,
 ) -> RustTokenizer:
-    """Byte-pair encoding over bytes (Radford et al. 2019)."""
+    """Byte-pair encoding over bytes (Radford et al. 2019).
+
+    `pattern` cuts the text first, GPT-2's own by default; with `compose` accents are joined with their letters (NFC).
+    Raises `TokenizerError` when the merges need a piece that the vocabulary does not have.
+    """
+    for left, right in merges:
+        for piece in (left, right, left + right):
+            if piece not in vocab:
+                raise TokenizerError(
+                    f"The merges and the vocabulary contradict each other: {left!r} and {right!r} are to be joined, "
+                    f"and {piece!r} is no token.",
+                    "Take both files from the same checkpoint.",
+                )
     rust = RustTokenizer(models.BPE(dict(vocab), merges, fuse_unk=False))
-    rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=settings.get("add_prefix_space", False))
+    prefix = bool(settings.get("add_prefix_space"))
+    cut: pre_tokenizers.PreTokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=pattern is None)
+    if pattern is not None:
+        cut = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"), cut])
+    if compose:
+        rust.normalizer = normalizers.NFC()
+    rust.pre_tokenizer = cut
     rust.decoder = decoders.ByteLevel()
     return rust
-
-
-def bert_template(rust: RustTokenizer, tokens: Mapping[str, str]) -> processors.PostProcessor:
-    """`[CLS] A [SEP] B [SEP]`, with types 0 and 1."""
-    cls_token, sep_token = tokens["cls_token"], tokens["sep_token"]
-    return processors.TemplateProcessing(
-        single=f"{cls_token}:0 $A:0 {sep_token}:0",
-        pair=f"{cls_token}:0 $A:0 {sep_token}:0 $B:1 {sep_token}:1",
-        special_tokens=[(token, rust.token_to_id(token) or 0) for token in (cls_token, sep_token)],
-    )
 
 
 def roberta_template(

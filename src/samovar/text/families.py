@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenizers import Tokenizer as RustTokenizer
 
 from samovar.errors import TokenizerError
-from samovar.text import backend
-from samovar.text.special_tokens import ROLES, as_token
+from samovar.text import backend, multilingual, unigrams
+from samovar.text.marian import MarianTokenizer
+from samovar.text.ranks import ONE_DIGIT
+from samovar.text.templates import (
+    AS_BERT,
+    BERT_TOKENS,
+    ROBERTA_TOKENS,
+    WITH_TYPES,
+    WITHOUT_TYPES,
+    register,
+    surround,
+    template,
+    texts_of,
+)
 from samovar.text.tokenizer import Tokenizer
-
-WITH_TYPES = ["input_ids", "token_type_ids", "attention_mask"]
-WITHOUT_TYPES = ["input_ids", "attention_mask"]
-BERT_TOKENS = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]"}
-BERT_TOKENS["mask_token"] = "[MASK]"
-ROBERTA_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>"}
-ROBERTA_TOKENS |= {"pad_token": "<pad>", "cls_token": "<s>", "mask_token": "<mask>"}
-
-
-def texts_of(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Role → token as text."""
-    return {role: as_token(settings[role]).content for role in ROLES if settings.get(role) is not None}
-
-
-def register(rust: RustTokenizer, settings: Mapping[str, Any], lstrip: frozenset[str]) -> None:
-    """Make the special tokens known before a template asks for their ids."""
-    roles = [role for role in ROLES if settings.get(role) is not None]
-    rust.add_special_tokens([as_token(settings[role], lstrip=role in lstrip) for role in roles])
 
 
 class PreTrainedTokenizerFast(Tokenizer):
@@ -56,7 +50,7 @@ class BertTokenizer(Tokenizer):
 
     def template(self, rust: RustTokenizer, tokens: Mapping[str, str]) -> Any:
         """Where special tokens go."""
-        return backend.bert_template(rust, tokens)
+        return template(rust, tokens, AS_BERT)
 
 
 class ElectraTokenizer(BertTokenizer):
@@ -85,6 +79,8 @@ class GPT2Tokenizer(Tokenizer):
 
     vocab_files_names = {"vocab_file": "vocab.json", "merges_file": "merges.txt"}
     defaults = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+    pattern: ClassVar[str | None] = None
+    compose: ClassVar[bool] = False
 
     def build(
         self, vocab_file: str | Path | None, merges_file: str | Path | None, settings: Mapping[str, Any]
@@ -96,14 +92,15 @@ class GPT2Tokenizer(Tokenizer):
                 "Give `vocab_file` and `merges_file`.",
             )
         vocab, merges = backend.read_vocab(Path(vocab_file)), backend.read_merges(Path(merges_file))
-        rust = backend.byte_level_bpe(vocab, merges, settings)
+        rust = backend.byte_level_bpe(vocab, merges, settings, self.pattern, self.compose)
         register(rust, settings, self.lstrip_roles)
         rust.post_processor = self.template(rust, texts_of(settings), settings)
         return rust
 
     def template(self, rust: RustTokenizer, tokens: Mapping[str, str], settings: Mapping[str, Any]) -> Any:
-        """No special tokens."""
-        return backend.plain_bytes(rust, tokens)
+        """None but those that `add_bos_token` (OPT) and `add_eos_token` ask for."""
+        begin, end = bool(settings.get("add_bos_token")), bool(settings.get("add_eos_token"))
+        return surround(rust, tokens, begin, end) if begin or end else backend.plain_bytes(rust, tokens)
 
 
 class RobertaTokenizer(GPT2Tokenizer):
@@ -116,55 +113,96 @@ class RobertaTokenizer(GPT2Tokenizer):
         return backend.roberta_template(rust, tokens, bool(settings.get("add_prefix_space", False)))
 
 
-class XLMRobertaTokenizer(Tokenizer):
-    """Unigram pieces over a hundred languages, from tokenizer.json."""
-
-    defaults = {**ROBERTA_TOKENS, "model_input_names": WITHOUT_TYPES}
+class BartTokenizer(RobertaTokenizer):
+    """RoBERTa's tokenizer."""
 
 
-class CamembertTokenizer(XLMRobertaTokenizer):
-    """Unigram pieces of French, from tokenizer.json."""
-
-    lstrip_roles = frozenset({"mask_token"})
+class LongformerTokenizer(RobertaTokenizer):
+    """RoBERTa's tokenizer, for longer texts."""
 
 
-class AlbertTokenizer(Tokenizer):
-    """Unigram pieces, from tokenizer.json."""
+class GPTNeoXTokenizer(GPT2Tokenizer):
+    """Byte-level BPE over composed characters."""
 
-    defaults = {
-        **BERT_TOKENS,
-        "bos_token": "[CLS]",
-        "eos_token": "[SEP]",
-        "unk_token": "<unk>",
-        "pad_token": "<pad>",
-        "model_input_names": WITHOUT_TYPES,
-    }
+    defaults = {**GPT2Tokenizer.defaults, "pad_token": "<|padding|>"}
+    compose = True
 
 
-# There is one kind of each; the names of old stay importable.
-AlbertTokenizerFast = AlbertTokenizer
-BertTokenizerFast = BertTokenizer
-CamembertTokenizerFast = CamembertTokenizer
-DistilBertTokenizerFast = DistilBertTokenizer
-ElectraTokenizerFast = ElectraTokenizer
-GPT2TokenizerFast = GPT2Tokenizer
-MPNetTokenizerFast = MPNetTokenizer
-RobertaTokenizerFast = RobertaTokenizer
-XLMRobertaTokenizerFast = XLMRobertaTokenizer
+class Qwen2Tokenizer(GPT2Tokenizer):
+    """Byte-level BPE over composed characters, with each digit by itself."""
 
-FOR_MODEL_TYPE: dict[str, type[Tokenizer]] = {
-    "albert": AlbertTokenizer,
-    "bert": BertTokenizer,
-    "camembert": CamembertTokenizer,
-    "distilbert": DistilBertTokenizer,
-    "electra": ElectraTokenizer,
-    "gpt2": GPT2Tokenizer,
-    "mpnet": MPNetTokenizer,
-    "roberta": RobertaTokenizer,
-    "roberta-prelayernorm": RobertaTokenizer,
-    "xlm-roberta": XLMRobertaTokenizer,
-}
+    defaults = {"unk_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    pattern = ONE_DIGIT
+    compose = True
+
+
+class BloomTokenizer(Tokenizer):
+    """Byte-level BPE over 46 languages, from tokenizer.json."""
+
+    defaults = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    defaults = {**defaults, "padding_side": "left"}
+
+
+CLASSES: tuple[type[Tokenizer], ...] = (
+    BartTokenizer,
+    BertTokenizer,
+    BloomTokenizer,
+    DistilBertTokenizer,
+    ElectraTokenizer,
+    GPT2Tokenizer,
+    GPTNeoXTokenizer,
+    LongformerTokenizer,
+    MPNetTokenizer,
+    MarianTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+    RobertaTokenizer,
+    multilingual.M2M100Tokenizer,
+    multilingual.MBart50Tokenizer,
+    multilingual.MBartTokenizer,
+    multilingual.NllbTokenizer,
+    unigrams.AlbertTokenizer,
+    unigrams.CamembertTokenizer,
+    unigrams.DebertaV2Tokenizer,
+    unigrams.GemmaTokenizer,
+    unigrams.LlamaTokenizer,
+    unigrams.MT5Tokenizer,
+    unigrams.PegasusTokenizer,
+    unigrams.T5Tokenizer,
+    unigrams.XLMRobertaTokenizer,
+    unigrams.XLNetTokenizer,
+)
+# By the names that files use: there is one kind of each, whatever the ending says.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
-    f"{kind.__name__}{suffix}": kind for kind in FOR_MODEL_TYPE.values() for suffix in ("", "Fast")
+    f"{kind.__name__.removesuffix('Fast')}{suffix}": kind for kind in CLASSES for suffix in ("", "Fast")
 }
-TOKENIZERS |= {"PreTrainedTokenizerFast": PreTrainedTokenizerFast, "TokenizersBackend": PreTrainedTokenizerFast}
+TOKENIZERS |= {"TokenizersBackend": PreTrainedTokenizerFast, "PreTrainedTokenizer": PreTrainedTokenizerFast}
+MODEL_TYPES = {
+    BartTokenizer: "bart",
+    BertTokenizer: "bert",
+    BloomTokenizer: "bloom",
+    DistilBertTokenizer: "distilbert",
+    ElectraTokenizer: "electra",
+    GPT2Tokenizer: "gpt2 opt gpt_neo gptj phi codegen starcoder2",
+    GPTNeoXTokenizer: "gpt_neox olmo olmoe mamba rwkv mpt",
+    LongformerTokenizer: "longformer",
+    MPNetTokenizer: "mpnet",
+    MarianTokenizer: "marian",
+    Qwen2Tokenizer: "qwen2 qwen2_moe qwen3 qwen3_moe",
+    RobertaTokenizer: "roberta roberta-prelayernorm",
+    multilingual.M2M100Tokenizer: "m2m_100",
+    multilingual.MBart50Tokenizer: "mbart50",
+    multilingual.MBartTokenizer: "mbart",
+    multilingual.NllbTokenizer: "nllb nllb-moe",
+    unigrams.AlbertTokenizer: "albert",
+    unigrams.CamembertTokenizer: "camembert",
+    unigrams.DebertaV2Tokenizer: "deberta-v2",
+    unigrams.GemmaTokenizer: "gemma gemma2 gemma3 gemma3_text t5gemma recurrent_gemma",
+    unigrams.LlamaTokenizer: "llama mistral mixtral phi3",
+    unigrams.MT5Tokenizer: "mt5 umt5",
+    unigrams.PegasusTokenizer: "pegasus pegasus_x bigbird_pegasus",
+    unigrams.T5Tokenizer: "t5 switch_transformers longt5",
+    unigrams.XLMRobertaTokenizer: "xlm-roberta xlm-roberta-xl xmod",
+    unigrams.XLNetTokenizer: "xlnet",
+}
+FOR_MODEL_TYPE = {model_type: kind for kind, types in MODEL_TYPES.items() for model_type in types.split()}

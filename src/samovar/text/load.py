@@ -9,10 +9,14 @@ from samovar.config import parse_config, source_options
 from samovar.errors import TokenizerError
 from samovar.hub.source import Source
 from samovar.text import backend
+from samovar.text.chat import DEFAULT, TEMPLATE_FILE, TEMPLATE_FOLDER
 from samovar.text.families import FOR_MODEL_TYPE, TOKENIZERS, PreTrainedTokenizerFast
+from samovar.text.ranks import THREE_DIGITS, from_ranks
+from samovar.text.templates import surround, texts_of
 from samovar.text.tokenizer import CONFIG_FILE, SPECIAL_FILE, TOKENIZER_FILE, Tokenizer
+from samovar.text.unigrams import SentencePieceTokenizer
 
-SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model")
+SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "tiktoken.model")
 # Keys of files that say how another library builds its object, which is no setting of ours.
 FOREIGN_KEYS = {"tokenizer_file", "vocab_file", "merges_file", "name_or_path", "auto_map", "backend", "processor_class"}
 
@@ -28,18 +32,35 @@ def read_settings(source: Source) -> dict[str, Any]:
     if added is not None and "added_tokens_decoder" not in settings:
         pairs = parse_config(added).items()
         settings["added_tokens_decoder"] = {str(index): {"content": token} for token, index in pairs}
+    templates = chat_templates(source)
+    if templates:
+        settings["chat_template"] = templates[DEFAULT] if list(templates) == [DEFAULT] else templates
     return {key: value for key, value in settings.items() if key not in FOREIGN_KEYS}
+
+
+def chat_templates(source: Source) -> dict[str, str]:
+    """The templates in files of their own, by name."""
+    found = {}
+    path = source.file(TEMPLATE_FILE)
+    if path is not None:
+        found[DEFAULT] = path.read_text("utf-8")
+        others = sorted((path.parent / TEMPLATE_FOLDER).glob("*.jinja"))
+        found |= {other.stem: other.read_text("utf-8") for other in others}
+    return found
 
 
 def class_of(source: Source, settings: dict[str, Any]) -> type[Tokenizer]:
     """By `tokenizer_class`, else by the model's own type, else the general class."""
-    named = TOKENIZERS.get(settings.get("tokenizer_class", ""))
+    config = source.file("config.json")
+    values = parse_config(config) if config is not None else {}
+    stated = settings.get("tokenizer_class") or values.get("tokenizer_class") or ""
+    named = TOKENIZERS.get(stated)
     if named is not None and named is not PreTrainedTokenizerFast:
         return named
-    config = source.file("config.json")
-    model_type = parse_config(config).get("model_type", "") if config is not None else ""
-    if named is None and model_type in FOR_MODEL_TYPE and "tokenizer_class" not in settings:
-        return FOR_MODEL_TYPE[model_type]
+    by_type = FOR_MODEL_TYPE.get(values.get("model_type", ""))
+    # The general class says nothing about files, so without tokenizer.json the model's type does.
+    if by_type is not None and (not stated or source.file(TOKENIZER_FILE) is None):
+        return by_type
     return named or PreTrainedTokenizerFast
 
 
@@ -55,20 +76,28 @@ def load_tokenizer(
     general = tokenizer_class in (None, Tokenizer, PreTrainedTokenizerFast)
     kind = class_of(source, settings) if general or tokenizer_class is None else tokenizer_class
     merged = {**settings, **kwargs}
-    path = source.file(TOKENIZER_FILE)
+    path = source.file(TOKENIZER_FILE) if kind.has_json else None
     if path is not None:
         rust = backend.with_settings(backend.from_json(path), kwargs)
-        return kind(tokenizer_object=rust, name_or_path=source.name, **merged)
+        tokenizer = kind(tokenizer_object=rust, name_or_path=source.name, **merged)
+        if kwargs.keys() & {"add_bos_token", "add_eos_token"}:
+            begin, end = bool(merged.get("add_bos_token")), bool(merged.get("add_eos_token"))
+            tokenizer.rust.post_processor = surround(tokenizer.rust, texts_of(tokenizer.special), begin, end)
+        return tokenizer
     files = {argument: source.file(name) for argument, name in kind.vocab_files_names.items()}
+    model = source.first(*SENTENCEPIECE)
+    if model is not None and len(files) <= 1 and (issubclass(kind, SentencePieceTokenizer) or not files):
+        # One name of the file is as good as another; without a family the file alone says what there is.
+        kind = kind if files else SentencePieceTokenizer
+        files = {"vocab_file": files.get("vocab_file") or model}
     if files and all(found is not None for found in files.values()):
         return kind(**files, name_or_path=source.name, **merged)  # type: ignore[arg-type]
-    looked_for = [TOKENIZER_FILE, *kind.vocab_files_names.values()]
-    found = [name for name in SENTENCEPIECE if source.file(name) is not None]
-    if found:
-        raise TokenizerError(
-            f"{source.name} has {found[0]}, a SentencePiece model, which is not read here, and no {TOKENIZER_FILE}.",
-            f"Add the {TOKENIZER_FILE} that newer versions of this checkpoint hold.",
-        )
+    ranks = next((name for name in source.listing() if name.endswith(".tiktoken")), None)
+    if ranks is not None:
+        pattern = getattr(kind, "pattern", None) or THREE_DIGITS
+        rust = from_ranks(source.require(ranks), merged, pattern)
+        return kind(tokenizer_object=rust, name_or_path=source.name, **merged)
+    looked_for = [*([TOKENIZER_FILE] if kind.has_json else []), *kind.vocab_files_names.values()]
     raise TokenizerError(
         f"{source.name} has no tokenizer: looked for {' and '.join(looked_for)} ({kind.__name__}).",
         "Check the path, or name the tokenizer of another checkpoint.",

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from samovar.errors import CorruptFileError, TokenizerError
+from samovar.errors import CorruptFileError
+from samovar.text.backend import read_content
 
 
 class PieceKind(IntEnum):
@@ -69,12 +70,7 @@ class SentencePieceModel:
 
 def read_sentencepiece(path: Path) -> SentencePieceModel:
     """Read a `.model` file. Raises `TokenizerError` when it cannot be opened, `CorruptFileError` when it is damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise TokenizerError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-    if content.startswith(b"version https://git-lfs"):
-        raise CorruptFileError(f"{path} is a pointer to a large file, not the file.", "Fetch it: git lfs pull.")
+    content = read_content(path)
     try:
         model = parse(content)
     except (ValueError, IndexError, struct.error, OverflowError) as error:

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from samovar.errors import InputError, TokenizerError
 from samovar.text import backend
+from samovar.text.chat import DEFAULT, TEMPLATE_FILE, TEMPLATE_FOLDER, ChatTemplates
 from samovar.text.encoding import BatchEncoding
 from samovar.text.inputs import as_batch
 from samovar.text.padding import as_columns, pad_columns
@@ -31,7 +33,7 @@ OWN_KEYS = {*ROLES, "additional_special_tokens", "extra_special_tokens", "added_
 OWN_KEYS |= {"max_len", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
 
 
-class Tokenizer(Vocabulary):
+class Tokenizer(ChatTemplates, Vocabulary):
     """Any tokenizer whose whole behaviour a `tokenizer.json` holds; families add defaults and vocabulary files.
 
     Built from a folder or repository by `from_pretrained`, or from `tokenizer_object`, `tokenizer_file` or the
@@ -42,6 +44,10 @@ class Tokenizer(Vocabulary):
     defaults: ClassVar[Mapping[str, Any]] = {}
     vocab_files_names: ClassVar[Mapping[str, str]] = {}
     is_fast = True
+    # Whether tokenizer.json can hold the whole tokenizer.
+    has_json: ClassVar[bool] = True
+    # The family's own files as read, where other tools load the family from nothing else.
+    files: Mapping[str, bytes] = {}
 
     def __init__(
         self,
@@ -64,7 +70,7 @@ class Tokenizer(Vocabulary):
         rust.no_truncation()
         rust.no_padding()
         self.rust = rust
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.state: tuple[Any, ...] = (None, None)
         self.name_or_path = name_or_path
         self.padding_side = merged.get("padding_side", "right")
@@ -73,7 +79,8 @@ class Tokenizer(Vocabulary):
         self.model_input_names = list(merged.get("model_input_names", ["input_ids", "attention_mask"]))
         self.clean_up_tokenization_spaces = bool(merged.get("clean_up_tokenization_spaces", False))
         self.pad_token_type_id = 0
-        self.settings = {key: value for key, value in settings.items() if key not in OWN_KEYS}
+        known_keys = {*OWN_KEYS, *self.vocab_files_names}
+        self.settings = {key: value for key, value in settings.items() if key not in known_keys}
         self.warned_long = False
         if any(side not in ("left", "right") for side in (self.padding_side, self.truncation_side)):
             raise TokenizerError("padding_side and truncation_side are 'left' or 'right'.", "Correct the setting.")
@@ -96,10 +103,20 @@ class Tokenizer(Vocabulary):
         )
 
     def restore_added(self, decoder: Mapping[Any, Any]) -> None:
-        """Add tokens that only `tokenizer_config.json` lists, in the order of their ids."""
+        """Add tokens that only `tokenizer_config.json` lists, in the order of their ids.
+
+        Raises `TokenizerError` where it gives a token another id than the vocabulary does.
+        """
         known = self.rust.get_vocab(with_added_tokens=True)
-        for _, entry in sorted(decoder.items(), key=lambda item: int(item[0])):
-            if entry["content"] not in known:
+        for index, entry in sorted(decoder.items(), key=lambda item: int(item[0])):
+            content, taken = entry["content"], self.rust.id_to_token(int(index))
+            if known.get(content, int(index)) != int(index) or taken not in (None, content):
+                raise TokenizerError(
+                    f"The files contradict each other: {CONFIG_FILE} gives {content!r} the id {index}, and the "
+                    f"vocabulary has {content!r} at {known.get(content)} and {taken!r} at {index}.",
+                    "Take all tokenizer files from the same checkpoint.",
+                )
+            if content not in known:
                 token = AddedToken(**{k: v for k, v in entry.items() if not k.startswith("__")})
                 (self.rust.add_special_tokens if entry.get("special") else self.rust.add_tokens)([token])
 
@@ -116,6 +133,32 @@ class Tokenizer(Vocabulary):
     # Encoding -------------------------------------------------------------------------------------------------------
 
     def __call__(
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        text_target: Any = None,
+        text_pair_target: Any = None,
+        **options: Any,
+    ) -> BatchEncoding:
+        """Encode a text, a pair, or a batch of either; `options` are those of `encode_texts`.
+
+        `text_target` is what a model is to answer: encoded alone, or beside a text as `labels`.
+        """
+        if text_target is None:
+            return self.encode_texts(text, text_pair, **options)
+        with self.target_mode():
+            target = self.encode_texts(text_target, text_pair_target, **options)
+        if text is None:
+            return target
+        encoded = self.encode_texts(text, text_pair, **options)
+        encoded["labels"] = target["input_ids"]
+        return encoded
+
+    def target_mode(self) -> AbstractContextManager[None]:
+        """While it lasts texts are encoded as answers; the same here, and other in translation."""
+        return nullcontext()
+
+    def encode_texts(
         self,
         text: Any = None,
         text_pair: Any = None,
@@ -332,7 +375,7 @@ class Tokenizer(Vocabulary):
         """What `tokenizer_config.json` holds."""
         name = type(self).__name__ if type(self) is not Tokenizer else "PreTrainedTokenizerFast"
         return {
-            **self.settings,
+            **{name: value for name, value in self.settings.items() if name != "chat_template"},
             **self.special_tokens_map,
             "added_tokens_decoder": {
                 str(index): {
@@ -367,12 +410,18 @@ class Tokenizer(Vocabulary):
 
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        contents = {
+        contents: dict[str, str | bytes] = {
+            **self.files,
             TOKENIZER_FILE: self.to_json(),
             CONFIG_FILE: json.dumps(self.to_config(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
             SPECIAL_FILE: json.dumps(self.special_tokens_map, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
         }
+        templates = self.chat_template
+        for name, template in (templates if isinstance(templates, dict) else {DEFAULT: templates}).items():
+            if template:
+                contents[TEMPLATE_FILE if name == DEFAULT else f"{TEMPLATE_FOLDER}/{name}.jinja"] = template
         for name, content in contents.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             write_file(folder / name, content)
         return tuple(str(folder / name) for name in contents)
 
@@ -380,7 +429,7 @@ class Tokenizer(Vocabulary):
         return {name: value for name, value in self.__dict__.items() if name != "lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, lock=threading.Lock())
+        self.__dict__.update(state, lock=threading.RLock())
 
     def __repr__(self) -> str:
         return (

@@ -30,12 +30,16 @@ class Vocabulary(SpecialTokens):
         if isinstance(ids, Sequence) and ids and isinstance(ids[0], list | tuple):
             return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
         ids = [ids] if isinstance(ids, int) else list(ids)
-        text = self.rust.decode(ids, skip_special_tokens=skip_special_tokens)
+        text = self.decode_row(ids, skip_special_tokens)
         clean = (
             self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
         )
         # In byte-level text every space is the author's own.
         return clean_up(text) if clean and type(self.rust.model).__name__ != "BPE" else text
+
+    def decode_row(self, ids: list[int], skip_special_tokens: bool) -> str:
+        """The text of one row of ids."""
+        return self.rust.decode(ids, skip_special_tokens=skip_special_tokens)
 
     def batch_decode(self, sequences: Any, skip_special_tokens: bool = False, **options: Any) -> list[str]:
         """A text for each row of ids."""

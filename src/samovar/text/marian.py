@@ -1,0 +1,127 @@
+"""Marian's tokenizer: a SentencePiece model for each side of a translation, and one vocabulary for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as RustTokenizer
+
+from samovar.errors import TokenizerError
+from samovar.text.backend import read_content, read_vocab
+from samovar.text.multilingual import by_ids
+from samovar.text.pieces import to_rust
+from samovar.text.sentencepiece import Piece, PieceKind, read_sentencepiece
+from samovar.text.templates import WITH_ONE_END, WITHOUT_TYPES, register, template, texts_of
+from samovar.text.tokenizer import CONFIG_FILE, SPECIAL_FILE, Tokenizer
+
+# A code point that Unicode keeps free: pieces of the other side are named with it, so that no text holds them.
+HIDDEN = "\ufdd0"
+
+
+class MarianTokenizer(Tokenizer):
+    """Marian (Junczys-Dowmunt et al. 2018): texts by source.spm, `text_target` by target.spm, ids by vocab.json.
+
+    Models of several languages are told which one to write by a mark in front of a text, such as `>>fra<<`.
+    """
+
+    vocab_files_names = {"vocab": "vocab.json", "source_spm": "source.spm", "target_spm": "target.spm"}
+    has_json = False
+    defaults = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "model_input_names": WITHOUT_TYPES}
+
+    def build(
+        self, vocab_file: str | Path | None, merges_file: str | Path | None, settings: Mapping[str, Any]
+    ) -> RustTokenizer:
+        """The tokenizer of the source side; that of the target side is kept for `target_mode`."""
+        given = {name: settings.get(argument) for argument, name in self.vocab_files_names.items()}
+        paths = {name: Path(path) for name, path in given.items() if path is not None}
+        missing = [name for name in given if name not in paths]
+        if missing:
+            raise TokenizerError(
+                f"{type(self).__name__} needs {', '.join(missing)}.", "Give `vocab`, `source_spm` and `target_spm`."
+            )
+        self.files = {name: read_content(path) for name, path in paths.items()}
+        vocab = read_vocab(paths["vocab.json"])
+        self.names = sorted(vocab, key=lambda token: vocab[token])
+        self.ids = vocab
+        self.other = self.side(paths["target.spm"], settings)
+        return self.side(paths["source.spm"], settings)
+
+    def side(self, path: Path, settings: Mapping[str, Any]) -> RustTokenizer:
+        """The tokenizer of one side."""
+        model = read_sentencepiece(path)
+        own = {piece.text for piece in model.pieces}
+        marks = [name for name in self.names if name.startswith(">>") and name.endswith("<<")]
+        table = [
+            piece
+            if piece.text in own or piece.kind != PieceKind.NORMAL or piece.text in marks
+            else Piece(f"{HIDDEN}{index}", 0.0)
+            for index, piece in enumerate(by_ids(self.ids, model.pieces, settings, f"vocab.json and {path}"))
+        ]
+        unknown = next(index for index, piece in enumerate(table) if piece.kind == PieceKind.UNKNOWN)
+        rust = to_rust(model, pieces=table, unk_id=unknown)
+        rust.add_tokens([AddedToken(mark, normalized=False, special=False) for mark in marks])
+        register(rust, settings, self.lstrip_roles)
+        rust.post_processor = template(rust, texts_of(settings), WITH_ONE_END)
+        return rust
+
+    @contextmanager
+    def target_mode(self) -> Iterator[None]:
+        """While it lasts texts are cut by target.spm; other threads wait."""
+        with self.lock:
+            before, self.state = self.state, (None, None)
+            self.other.no_truncation()
+            self.other.no_padding()
+            self.rust, self.other = self.other, self.rust
+            try:
+                yield
+            finally:
+                self.rust, self.other = self.other, self.rust
+                self.state = before
+
+    @property
+    def supported_language_codes(self) -> list[str]:
+        """The marks that name a target language."""
+        return [name for name in self.names if name.startswith(">>") and name.endswith("<<")]
+
+    def get_vocab(self) -> dict[str, int]:
+        """Token → id, of both sides."""
+        return {**self.ids, **self.get_added_vocab()}
+
+    def convert_tokens_to_ids(self, tokens: Any) -> Any:
+        """Ids of tokens of either side."""
+        if isinstance(tokens, str) and tokens in self.ids:
+            return self.ids[tokens]
+        return super().convert_tokens_to_ids(tokens)
+
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
+        """Tokens of ids, of either side."""
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
+        if isinstance(ids, int):
+            return self.names[ids] if 0 <= ids < len(self.names) else self.rust.id_to_token(ids)
+        left_out = set(self.all_special_ids) if skip_special_tokens else set()
+        return [self.convert_ids_to_tokens(index) for index in ids if index not in left_out]
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """Tokens joined to text."""
+        return "".join(tokens).replace("▁", " ").strip()
+
+    def decode_row(self, ids: list[int], skip_special_tokens: bool) -> str:
+        """The text of a row, of either side."""
+        return self.convert_tokens_to_string(self.convert_ids_to_tokens(ids, skip_special_tokens))
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> tuple[str, ...]:
+        """Write the three files of the family and the settings; returns their paths."""
+        from samovar.hub.atomic import write_file
+
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {CONFIG_FILE: self.to_config(), SPECIAL_FILE: self.special_tokens_map}
+        texts = {name: (json.dumps(c, indent=2, sort_keys=True) + "\n").encode() for name, c in config.items()}
+        for name, content in {**self.files, **texts}.items():
+            write_file(folder / name, content)
+        return tuple(str(folder / name) for name in (*self.files, *texts))
