@@ -303,6 +303,7 @@ from .model import Model as Model
 from .nn.cache import Cache as Cache
 from .nn.cache import DynamicCache as DynamicCache
 from .nn.cache import EncoderDecoderCache as EncoderDecoderCache
+from .nn.int8 import quantize as quantize
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
 from .sentence.cross_encoder import CrossEncoder as CrossEncoder

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from samovar.config import Config
+from samovar.errors import InputError
 from samovar.model import Model
+from samovar.nn.int8 import Int8Linear
 from samovar.nn.transformer import Backbone, resized
 from samovar.tasks.heads import BiasedLMHead, Head
 from samovar.weights.names import Table, prefixed
@@ -86,7 +88,9 @@ class TaskModel(Model):
         """The projection to the vocabulary shares the word embedding, and its bias the one beside it."""
         if not self.config.tie_word_embeddings:
             return {}
-        decoders = [name for name, module in self.named_modules() if name.endswith("decoder")]
+        # In int8 a projection has numbers of its own.
+        modules = self.named_modules()
+        decoders = [name for name, one in modules if name.endswith("decoder") and not isinstance(one, Int8Linear)]
         return {f"{name}.weight": "backbone.embeddings.word.weight" for name in decoders} | self.stand_ins
 
     @property
@@ -104,16 +108,18 @@ class TaskModel(Model):
         self.backbone.set_input_embeddings(embedding)  # type: ignore[operator]
         self.tie_weights()
 
-    def get_output_embeddings(self) -> nn.Linear | None:
+    def get_output_embeddings(self) -> nn.Linear | Int8Linear | None:
         """The projection to the vocabulary, where the head has one."""
         named = self.named_modules()
-        decoders = [one for name, one in named if name.endswith("decoder") and isinstance(one, nn.Linear)]
+        decoders = [one for name, one in named if name.endswith("decoder") and isinstance(one, nn.Linear | Int8Linear)]
         return decoders[0] if decoders else None
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None) -> nn.Embedding:
         """Grow or cut the vocabulary, and with it the projection to the vocabulary."""
         embedding = self.backbone.resize_token_embeddings(new_num_tokens)  # type: ignore[operator]
         decoder = self.get_output_embeddings()
+        if isinstance(decoder, Int8Linear):
+            raise InputError("The vocabulary of an int8 model is fixed.", "Resize it first, then quantise.")
         if decoder is not None:
             count = embedding.num_embeddings
             decoder.weight = resized(decoder.weight, count)

@@ -12,6 +12,7 @@ from samovar.config import Config
 from samovar.errors import InputError
 from samovar.generation.mixin import GenerationMixin
 from samovar.nn.cache import Cache
+from samovar.nn.int8 import Int8Linear
 from samovar.tasks import heads, outputs
 from samovar.tasks.base import TaskModel
 from samovar.tasks.losses import classification_loss, span_loss, token_loss
@@ -168,7 +169,7 @@ class Seq2SeqLM(GenerationMixin, TaskModel):
     def tied(self) -> Mapping[str, str]:
         """Encoder, decoder and projection read the shared words."""
         words = {f"backbone.{name}": f"backbone.{source}" for name, source in self.backbone.tied.items()}
-        if self.config.tie_word_embeddings:
+        if self.config.tie_word_embeddings and not isinstance(self.head.decoder, Int8Linear):
             words["head.decoder.weight"] = f"backbone.{self.backbone.written_words}"
         return words
 

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from samovar.config import Config, parse_config, source_options
 from samovar.errors import ConfigError, InputError, WeightsError, nearest
 from samovar.hub.source import Source
+from samovar.nn.int8 import check_kind, lay_out, quantize
 from samovar.weights.checkpoint import Checkpoint
 from samovar.weights.names import NameTable, Operation, Pattern
 
@@ -98,6 +99,7 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     attention = options.pop("attn_implementation", None)
     ignore_sizes = options.pop("ignore_mismatched_sizes", False)
     want_report = options.pop("output_loading_info", False)
+    quantization = options.pop("quantization", None)
     options.pop("use_safetensors", None)
     options.pop("low_cpu_mem_usage", None)
     source = Source(name_or_path, **source_options(options))
@@ -109,6 +111,9 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     parameters = inspect.signature(cls.__init__).parameters.keys() - {"self", "config"}
     build_options = {name: options.pop(name) for name in parameters & options.keys()}
     config.update(options)
+    stored = stored_quantization(config, source.name)
+    if quantization is not None:
+        check_kind(quantization)
     checkpoint = Checkpoint(source)
     plan = Plan(cls, checkpoint, config)
     if not labels_given:
@@ -116,12 +121,32 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     with collection_later():
         with torch.device("meta"), NoInitialisation():
             model = cls(config, **build_options)
+            if stored is not None:
+                quantize(model, stored)
         report = stream(model, plan, checkpoint, wanted_dtype(dtype, config), device, ignore_sizes)
+    if stored is not None:
+        lay_out(model)
+    elif quantization is not None:
+        quantize(model, quantization)
     model.name_or_path = source.name
     if attention is not None:
         model.set_attn_implementation(attention)
     model.eval()
     return (model, report.as_dict()) if want_report else model
+
+
+def stored_quantization(config: Config, name: str) -> str | None:
+    """The kind of whole numbers that a file's weights are in; None: floats. Another program's are a `ConfigError`."""
+    found = config.extra.get("quantization_config")
+    if not found:
+        return None
+    if found.get("quant_method") != "samovar":
+        raise ConfigError(
+            f"{name} is quantised by {found.get('quant_method')!r}, which is not read here.",
+            'Load the checkpoint with float weights, and pass quantization="int8".',
+        )
+    check_kind(found["kind"])
+    return str(found["kind"])
 
 
 def config_for(cls: type[Model], values: Mapping[str, Any], name: str) -> Config:

@@ -1,0 +1,106 @@
+"""Linear layers with int8 weights: a quarter of the bytes to read, so that writing one text is as much faster.
+
+Each output channel has a scale, its largest weight by 127 (round to nearest, symmetric; Jacob et al. 2018 without zero
+points). Activations stay as they are: a few rows go through PyTorch's packed product of bfloat16 and int8, many rows
+through float weights that are made for the call, as their product outweighs the making.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samovar.errors import ConfigError, InputError, did_you_mean
+
+KINDS = ("int8",)
+# Up to so many rows the packed product is faster, measured on two cores; it takes them in parts of this size.
+FEW_ROWS, PART = 64, 16
+
+
+class Int8Linear(nn.Module):
+    """`x @ (weight · scale)ᵀ + bias`; `weight` int8 (outputs, inputs), `scale` (outputs)."""
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__()
+        self.in_features, self.out_features = inputs, outputs
+        self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
+        self.register_buffer("scale", torch.ones(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False) if bias else None
+
+    @classmethod
+    def of(cls, layer: nn.Linear) -> Int8Linear:
+        """A float layer in int8. Raises `InputError` for weights that are not finite."""
+        made = cls(layer.in_features, layer.out_features, layer.bias is not None).to(layer.weight.device)
+        if layer.weight.is_meta:
+            return made.to("meta")
+        weight = layer.weight.detach().float()
+        largest = weight.abs().amax(1)
+        if not bool(largest.isfinite().all()):
+            raise InputError("A weight is not a finite number, so it has no int8 value.", "Check the checkpoint.")
+        made.scale = (largest / 127).clamp(min=torch.finfo(torch.float32).tiny)
+        made.weight = (weight / made.scale[:, None]).round().to(torch.int8).contiguous()
+        if layer.bias is not None:
+            made.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+        return made.train(layer.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, inputs) → (…, outputs), in the type of `x`."""
+        flat = x.reshape(-1, self.in_features)
+        if flat.shape[0] <= FEW_ROWS and x.device.type == "cpu" and not torch.compiler.is_compiling():
+            scale = self.scale.bfloat16()
+            parts = [torch._weight_int8pack_mm(part, self.weight, scale) for part in flat.bfloat16().split(PART)]
+            product = (parts[0] if len(parts) == 1 else torch.cat(parts)).to(x.dtype)
+            product = product if self.bias is None else product + self.bias.to(x.dtype)
+        else:
+            weight = self.weight.to(x.dtype) * self.scale.to(x.dtype)[:, None]
+            product = F.linear(flat, weight, None if self.bias is None else self.bias.to(x.dtype))
+        return product.view(*x.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def quantize(model: nn.Module, kind: str = "int8") -> nn.Module:
+    """Put the weights of all linear layers into int8, in place; embeddings, norms and biases stay as they are.
+
+    A projection that shares the words gets an int8 copy of them. The model can then no longer be trained, but for
+    adapters around its layers. Raises `ConfigError` for an unknown kind, `InputError` for a model that is quantised.
+    """
+    check_kind(kind)
+    if any(isinstance(module, Int8Linear) for module in model.modules()):
+        raise InputError("The model is quantised already.", "Load it anew to quantise it in another way.")
+    for owner, name, layer in list(linear_layers(model)):
+        setattr(owner, name, Int8Linear.of(layer))
+    config = getattr(model, "config", None)
+    if config is not None:
+        config.quantization_config = {"quant_method": "samovar", "kind": kind}
+    return model
+
+
+def lay_out(model: nn.Module) -> None:
+    """Row by row and on whole vectors, as the packed product needs them: in a mapped file they begin at any byte."""
+    for module in model.modules():
+        if isinstance(module, Int8Linear):
+            module.weight = module.weight.clone(memory_format=torch.contiguous_format)
+
+
+def check_kind(kind: str) -> None:
+    """Raise `ConfigError` with the known kinds for any other."""
+    if kind not in KINDS:
+        raise ConfigError(
+            f"Unknown quantization {kind!r}.", did_you_mean(str(kind), KINDS) or f"Known: {', '.join(KINDS)}."
+        )
+
+
+def linear_layers(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
+    """Each linear layer, the module that holds it and its name there. Classifiers of few labels are left out."""
+    for owner in model.modules():
+        for name, layer in owner.named_children():
+            if type(layer) is nn.Linear and name != "classifier" and layer.in_features % 16 == 0:
+                yield owner, name, layer
