@@ -62,6 +62,12 @@ def streams() -> dict[str, float]:
                 work = lambda model=model, ids=ids: model.generate(ids, **options)  # noqa: E731
                 times.setdefault(f"{name} {rows}", []).append(seconds(work, 1) / TOKENS)
             times.setdefault("floor", []).append(seconds(floor, 3))
+    whole = samovar.GPT2LMHeadModel.from_pretrained(folder, quantization="int8")
+    ids = torch.randint(0, 50_000, (1, PROMPT), generator=numbers)
+    whole.generate(ids, **options)
+    for _ in range(REPEAT):
+        for name, model in (("float32", models["ours"]), ("int8", whole)):
+            times.setdefault(name, []).append(seconds(lambda model=model: model.generate(ids, **options), 1) / TOKENS)
     result = {name: statistics.median(values) for name, values in times.items()}
     result |= prefill(models["ours"])
     return result
@@ -153,6 +159,10 @@ def run() -> list[Row]:
         at_least(
             "writing, GPT-2 small, batch 8: tokens/s, ours ÷ reference",
             f"{8 / found['ours 8']:.0f} /s", f"{8 / found['theirs 8']:.0f} /s", batch, 2,
+        ),
+        at_least(
+            "writing, GPT-2 small, one stream: int8 ÷ our float32",
+            f"{1e3 * found['int8']:.1f} ms", f"{1e3 * found['float32']:.1f} ms", found["float32"] / found["int8"], 2,
         ),
         at_least(
             "reading prompts of 4 × 512: ours ÷ matrix-multiply rate",

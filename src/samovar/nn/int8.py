@@ -30,7 +30,7 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = inputs, outputs
         self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
-        self.register_buffer("scale", torch.ones(outputs))
+        self.register_buffer("scale", torch.ones(outputs, dtype=torch.bfloat16))
         self.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False) if bias else None
 
     @classmethod
@@ -43,8 +43,10 @@ class Int8Linear(nn.Module):
         largest = weight.abs().amax(1)
         if not bool(largest.isfinite().all()):
             raise InputError("A weight is not a finite number, so it has no int8 value.", "Check the checkpoint.")
-        made.scale = (largest / 127).clamp(min=torch.finfo(torch.float32).tiny)
-        made.weight = (weight / made.scale[:, None]).round().to(torch.int8).contiguous()
+        # Rounded first and divided by afterwards, a scale in bfloat16 adds no error of its own.
+        made.scale = (largest / 127).clamp(min=torch.finfo(torch.float32).tiny).bfloat16()
+        whole = (weight / made.scale.float()[:, None]).round().clamp(-127, 127)
+        made.weight = whole.to(torch.int8).contiguous()
         if layer.bias is not None:
             made.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
         return made.train(layer.training)
@@ -53,9 +55,12 @@ class Int8Linear(nn.Module):
         """(…, inputs) → (…, outputs), in the type of `x`."""
         flat = x.reshape(-1, self.in_features)
         if flat.shape[0] <= FEW_ROWS and x.device.type == "cpu" and not torch.compiler.is_compiling():
-            scale = self.scale.bfloat16()
-            parts = [torch._weight_int8pack_mm(part, self.weight, scale) for part in flat.bfloat16().split(PART)]
-            product = (parts[0] if len(parts) == 1 else torch.cat(parts)).to(x.dtype)
+            scale, short = self.scale.bfloat16(), flat.bfloat16()
+            if flat.shape[0] <= PART:
+                product = torch._weight_int8pack_mm(short, self.weight, scale).to(x.dtype)
+            else:
+                parts = [torch._weight_int8pack_mm(part, self.weight, scale) for part in short.split(PART)]
+                product = torch.cat(parts).to(x.dtype)
             product = product if self.bias is None else product + self.bias.to(x.dtype)
         else:
             weight = self.weight.to(x.dtype) * self.scale.to(x.dtype)[:, None]
@@ -88,6 +93,7 @@ def lay_out(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Int8Linear):
             module.weight = module.weight.clone(memory_format=torch.contiguous_format)
+            module.scale = module.scale.bfloat16()
 
 
 def check_kind(kind: str) -> None:
