@@ -128,6 +128,7 @@ def check_languages(ours: Any, reference: Any, source: str, target: str) -> None
     for set_language in (lambda: setattr(ours, "src_lang", "xx"), lambda: setattr(ours, "tgt_lang", "xx")):
         with pytest.raises(InputError, match=f"(?s)'xx' is no language.*{source}") as caught:
             set_language()
+        assert source in str(caught.value)
         assert target in str(caught.value)
 
 
