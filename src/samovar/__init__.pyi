@@ -376,3 +376,31 @@ __version__: str
 
 # The field's name for any adapter's configuration, of which LoRA's is the one here.
 PeftConfig = LoraConfig
+
+# There is one kind of each tokenizer; the names of old stay importable.
+AlbertTokenizerFast = AlbertTokenizer
+BartTokenizerFast = BartTokenizer
+BertTokenizerFast = BertTokenizer
+BloomTokenizerFast = BloomTokenizer
+CamembertTokenizerFast = CamembertTokenizer
+DebertaV2TokenizerFast = DebertaV2Tokenizer
+DistilBertTokenizerFast = DistilBertTokenizer
+ElectraTokenizerFast = ElectraTokenizer
+GPT2TokenizerFast = GPT2Tokenizer
+GPTNeoXTokenizerFast = GPTNeoXTokenizer
+GemmaTokenizerFast = GemmaTokenizer
+LlamaTokenizerFast = LlamaTokenizer
+LongformerTokenizerFast = LongformerTokenizer
+M2M100TokenizerFast = M2M100Tokenizer
+MBart50TokenizerFast = MBart50Tokenizer
+MBartTokenizerFast = MBartTokenizer
+MPNetTokenizerFast = MPNetTokenizer
+MT5TokenizerFast = MT5Tokenizer
+MarianTokenizerFast = MarianTokenizer
+NllbTokenizerFast = NllbTokenizer
+PegasusTokenizerFast = PegasusTokenizer
+Qwen2TokenizerFast = Qwen2Tokenizer
+RobertaTokenizerFast = RobertaTokenizer
+T5TokenizerFast = T5Tokenizer
+XLMRobertaTokenizerFast = XLMRobertaTokenizer
+XLNetTokenizerFast = XLNetTokenizer

@@ -204,3 +204,13 @@ def test_numpy_and_torch_hold_the_same(tokenizer: Tokenizer) -> None:
     assert arrays.input_ids is arrays["input_ids"]
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = arrays.nothing
+
+
+def test_each_family_has_its_name_of_old() -> None:
+    import samovar
+    from samovar.text.families import TOKENIZERS
+
+    names = [name for name in TOKENIZERS if name not in ("TokenizersBackend", "PreTrainedTokenizer")]
+    assert {"T5TokenizerFast", "BertTokenizerFast", "MarianTokenizer", "MBart50TokenizerFast"} <= set(names)
+    for name in names:
+        assert getattr(samovar, name) is TOKENIZERS[name], name
