@@ -43,6 +43,13 @@ from .architectures.bloom import BloomModel as BloomModel
 from .architectures.convnext import ConvNextConfig as ConvNextConfig
 from .architectures.convnext import ConvNextForImageClassification as ConvNextForImageClassification
 from .architectures.convnext import ConvNextModel as ConvNextModel
+from .architectures.deberta_v2 import DebertaV2Config as DebertaV2Config
+from .architectures.deberta_v2 import DebertaV2ForMaskedLM as DebertaV2ForMaskedLM
+from .architectures.deberta_v2 import DebertaV2ForMultipleChoice as DebertaV2ForMultipleChoice
+from .architectures.deberta_v2 import DebertaV2ForQuestionAnswering as DebertaV2ForQuestionAnswering
+from .architectures.deberta_v2 import DebertaV2ForSequenceClassification as DebertaV2ForSequenceClassification
+from .architectures.deberta_v2 import DebertaV2ForTokenClassification as DebertaV2ForTokenClassification
+from .architectures.deberta_v2 import DebertaV2Model as DebertaV2Model
 from .architectures.deit import DeiTConfig as DeiTConfig
 from .architectures.deit import DeiTForImageClassification as DeiTForImageClassification
 from .architectures.deit import DeiTForImageClassificationWithTeacher as DeiTForImageClassificationWithTeacher
@@ -66,6 +73,8 @@ from .architectures.electra import ElectraForQuestionAnswering as ElectraForQues
 from .architectures.electra import ElectraForSequenceClassification as ElectraForSequenceClassification
 from .architectures.electra import ElectraForTokenClassification as ElectraForTokenClassification
 from .architectures.electra import ElectraModel as ElectraModel
+from .architectures.encoder_decoder import EncoderDecoderConfig as EncoderDecoderConfig
+from .architectures.encoder_decoder import EncoderDecoderModel as EncoderDecoderModel
 from .architectures.falcon import FalconConfig as FalconConfig
 from .architectures.falcon import FalconForCausalLM as FalconForCausalLM
 from .architectures.falcon import FalconForQuestionAnswering as FalconForQuestionAnswering
@@ -99,6 +108,13 @@ from .architectures.llama import LlamaForQuestionAnswering as LlamaForQuestionAn
 from .architectures.llama import LlamaForSequenceClassification as LlamaForSequenceClassification
 from .architectures.llama import LlamaForTokenClassification as LlamaForTokenClassification
 from .architectures.llama import LlamaModel as LlamaModel
+from .architectures.longformer import LongformerConfig as LongformerConfig
+from .architectures.longformer import LongformerForMaskedLM as LongformerForMaskedLM
+from .architectures.longformer import LongformerForMultipleChoice as LongformerForMultipleChoice
+from .architectures.longformer import LongformerForQuestionAnswering as LongformerForQuestionAnswering
+from .architectures.longformer import LongformerForSequenceClassification as LongformerForSequenceClassification
+from .architectures.longformer import LongformerForTokenClassification as LongformerForTokenClassification
+from .architectures.longformer import LongformerModel as LongformerModel
 from .architectures.m2m_100 import M2M100Config as M2M100Config
 from .architectures.m2m_100 import M2M100ForConditionalGeneration as M2M100ForConditionalGeneration
 from .architectures.m2m_100 import M2M100Model as M2M100Model

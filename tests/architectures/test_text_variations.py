@@ -172,13 +172,6 @@ def test_a_key_under_another_name_does_not_override_the_checkpoints_own(
     assert getattr(getattr(samovar, kind).from_dict(values), own) == 64
 
 
-@pytest.mark.parametrize("name", ["Bert", "Roberta", "XLMRoberta", "Camembert", "Electra", "GPT2"])
-def test_attention_to_an_encoder_is_refused(name: str) -> None:
-    config = getattr(samovar, f"{name}Config")(num_hidden_layers=1, add_cross_attention=True)
-    with pytest.raises(ConfigError, match="add_cross_attention=True"):
-        getattr(samovar, f"{name}Model")(config)
-
-
 def test_mpnet_refuses_a_number_of_buckets_that_no_program_counts() -> None:
     with pytest.raises(ConfigError, match="relative_attention_num_buckets=64"):
         samovar.MPNetModel(samovar.MPNetConfig(**BERT, relative_attention_num_buckets=64))

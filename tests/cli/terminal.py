@@ -60,6 +60,17 @@ class Terminal:
         """Type."""
         os.write(self.ours, text.encode())
 
+    def interrupt(self, words: str) -> None:
+        """Ctrl-C until words are shown: readline handles one between its prompt and its wait with the next key."""
+        for _ in range(20):
+            self.type("\x03")
+            end = monotonic() + 3
+            while words not in self.shown and monotonic() < end:
+                self.read(0.2)
+            if words in self.shown:
+                break
+        self.expect(words, 1)
+
     def ended(self) -> int:
         """Wait for the end of the program; its exit status."""
         while self.read(0.2) and self.program.poll() is None:

@@ -34,6 +34,8 @@ BLOOM |= {"bos_token_id": 1, "eos_token_id": 1}
 OPT = {name: value for name, value in TEXT.items() if name != "intermediate_size"}
 OPT |= {"ffn_dim": 37, "word_embed_proj_dim": 16, "pad_token_id": 0}
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
+DEBERTA = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 4, "share_att_key": True}
+DEBERTA |= {"norm_rel_ebd": "layer_norm", "position_biased_input": False, "max_relative_positions": -1}
 MODERNBERT = {**TEXT, "num_hidden_layers": 4, "local_attention": 10, "pad_token_id": 0, "cls_token_id": 1}
 MODERNBERT |= {"bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2}
 
@@ -47,6 +49,8 @@ CASES = [
     Case("electra", {**TEXT, "embedding_size": 16}, types=True),
     Case("albert", ALBERT, types=True),
     Case("mpnet", TEXT),
+    Case("deberta-v2", {**TEXT, **DEBERTA}),
+    Case("longformer", {**TEXT, "attention_window": [4, 8], "pad_token_id": 1, "sep_token_id": 2}, separators=True),
     Case("modernbert", {**MODERNBERT, "classifier_pooling": "cls"}),
     Case("gpt2", GPT2),
     Case("llama", LLAMA),

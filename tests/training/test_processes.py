@@ -46,6 +46,8 @@ try:
     trainer.train(resume_from_checkpoint=resume)
 finally:
     print(type(sys.exc_info()[1]).__name__, flush=True)
+    # The launcher kills the other process as soon as one ends by an error.
+    trainer.accelerator.wait_for_everyone()
 trainer.save_model(folder / "end")
 if trainer.is_world_process_zero():
     (folder / "history.json").write_text(json.dumps(trainer.state.log_history))

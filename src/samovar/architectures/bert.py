@@ -7,11 +7,13 @@ from functools import partial
 from torch import nn
 
 from samovar.config import Config, doc
+from samovar.errors import ConfigError
 from samovar.nn.block import Order, stack
+from samovar.nn.cross import with_source
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.norm import layer_norm
 from samovar.nn.positions import LearnedPositions
-from samovar.nn.transformer import Pooler, TextTransformer, refuse_cross_attention
+from samovar.nn.transformer import Pooler, TextTransformer
 from samovar.tasks import heads, text
 from samovar.weights.names import prefixed
 
@@ -35,6 +37,7 @@ class BertConfig(Config):
     pad_token_id: int | None = doc(0, "Token that fills up a batch.")
     classifier_dropout: float | None = doc(None, "Dropout before a classifier; None: as `hidden_dropout_prob`.")
     is_decoder: bool = doc(False, "Read only earlier tokens.")
+    add_cross_attention: bool = doc(False, "Attend to the states of an encoder as well.")
 
 
 class BertModel(TextTransformer):
@@ -55,6 +58,11 @@ class BertModel(TextTransformer):
         "encoder.layer.{i}.attention.self.value": "layers.{i}.self_attn.v_proj",
         "encoder.layer.{i}.attention.output.dense": "layers.{i}.self_attn.o_proj",
         "encoder.layer.{i}.attention.output.LayerNorm": "layers.{i}.self_attn_norm",
+        "encoder.layer.{i}.crossattention.self.query": "layers.{i}.cross_attn.q_proj",
+        "encoder.layer.{i}.crossattention.self.key": "layers.{i}.cross_attn.k_proj",
+        "encoder.layer.{i}.crossattention.self.value": "layers.{i}.cross_attn.v_proj",
+        "encoder.layer.{i}.crossattention.output.dense": "layers.{i}.cross_attn.o_proj",
+        "encoder.layer.{i}.crossattention.output.LayerNorm": "layers.{i}.cross_attn_norm",
         "encoder.layer.{i}.intermediate.dense": "layers.{i}.mlp.up_proj",
         "encoder.layer.{i}.output.dense": "layers.{i}.mlp.down_proj",
         "encoder.layer.{i}.output.LayerNorm": "layers.{i}.mlp_norm",
@@ -62,11 +70,15 @@ class BertModel(TextTransformer):
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
-        refuse_cross_attention(config)
         self.causal = config.is_decoder
         positions, width = self.positions(config), config.hidden_size
         self.embeddings = bert_embeddings(config, positions, None if positions.embedding_dim == width else width)
         self.layers = bert_stack(config, config.num_hidden_layers, self.causal, self.order)
+        if config.add_cross_attention:
+            if not self.causal:
+                raise ConfigError("add_cross_attention=True without is_decoder=True.", "Set both, or neither.")
+            dropout = config.hidden_dropout_prob, config.attention_probs_dropout_prob
+            self.layers = with_source(self.layers, layer_norm(config.layer_norm_eps), *dropout)
         self.pooler = Pooler(config.hidden_size) if add_pooling_layer else None
 
     def positions(self, config: BertConfig) -> LearnedPositions:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from samovar.config import Config, doc
 from samovar.nn.attention import Attention, Float32Attention
 from samovar.nn.block import stack
+from samovar.nn.cross import with_source
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.norm import layer_norm
 from samovar.nn.positions import LearnedPositions
-from samovar.nn.transformer import TextTransformer, refuse_cross_attention
+from samovar.nn.transformer import TextTransformer
 from samovar.tasks import heads, text
 from samovar.weights.names import Split, Transpose
 
@@ -42,7 +43,7 @@ class GPT2Config(Config):
     scale_attn_by_inverse_layer_idx: bool = doc(False, "Divide them by the block's number as well.")
     reorder_and_upcast_attn: bool = doc(False, "Compute scores in float32, whatever the weights' type.")
     classifier_dropout: float | None = doc(None, "Dropout before a classifier of tokens; None: 0.1.")
-    add_cross_attention: bool = doc(False, "Attend to an encoder too; refused.")
+    add_cross_attention: bool = doc(False, "Attend to the states of an encoder as well.")
     bos_token_id: int | None = doc(50256, "Token before a text.")
     eos_token_id: int | None = doc(50256, "Token after a text.")
     pad_token_id: int | None = doc(None, "Token that fills up a batch.")
@@ -62,6 +63,14 @@ class GPT2Model(TextTransformer):
         "h.{i}.attn.masked_bias": None,
         "h.{i}.attn.c_attn": Split(tuple(f"layers.{{i}}.self_attn.{part}_proj" for part in "qkv"), transposed=True),
         "h.{i}.attn.c_proj": Transpose("layers.{i}.self_attn.o_proj"),
+        "h.{i}.ln_cross_attn": "layers.{i}.cross_attn_norm",
+        "h.{i}.crossattention.bias": None,
+        "h.{i}.crossattention.masked_bias": None,
+        "h.{i}.crossattention.q_attn": Transpose("layers.{i}.cross_attn.q_proj"),
+        "h.{i}.crossattention.c_attn": Split(
+            ("layers.{i}.cross_attn.k_proj", "layers.{i}.cross_attn.v_proj"), transposed=True
+        ),
+        "h.{i}.crossattention.c_proj": Transpose("layers.{i}.cross_attn.o_proj"),
         "h.{i}.ln_2": "layers.{i}.mlp_norm",
         "h.{i}.mlp.c_fc": Transpose("layers.{i}.mlp.up_proj"),
         "h.{i}.mlp.c_proj": Transpose("layers.{i}.mlp.down_proj"),
@@ -70,7 +79,6 @@ class GPT2Model(TextTransformer):
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__(config)
-        refuse_cross_attention(config)
         hidden, norm = config.n_embd, layer_norm(config.layer_norm_epsilon)
         self.embeddings = TextEmbeddings(
             config.vocab_size,
@@ -90,6 +98,8 @@ class GPT2Model(TextTransformer):
             dropout=config.resid_pdrop,
             attention=lambda index: gpt2_attention(config, index),
         )
+        if config.add_cross_attention:
+            self.layers = with_source(self.layers, norm, config.resid_pdrop, config.attn_pdrop)
         self.norm = norm(hidden)
 
     def initial_std(self, name: str) -> float:

@@ -23,6 +23,7 @@ class MPNetConfig(Config):
     model_type = "mpnet"
     type_vocab_size = 0
     is_decoder = False
+    add_cross_attention = False
 
     vocab_size: int = doc(30527, "Number of tokens.")
     hidden_size: int = doc(768, "Width of the residual stream.")

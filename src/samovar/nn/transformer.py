@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -13,22 +13,33 @@ from samovar.config import Config
 from samovar.errors import ConfigError, InputError, InputTypeError
 from samovar.model import Model
 from samovar.nn.activations import Activation, activation
-from samovar.nn.cache import Cache
+from samovar.nn.cache import Cache, EncoderDecoderCache
+from samovar.nn.cross import DecoderBlock
+from samovar.nn.disentangled import Distances
 from samovar.nn.embeddings import TextEmbeddings
 from samovar.nn.masks import attention_bias
 from samovar.nn.positions import Alibi, RelativeBias
 from samovar.nn.rotary import Rotation
+from samovar.nn.windowed import Sight
 from samovar.tasks.outputs import BaseModelOutput
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 class Reading(NamedTuple):
-    """What a block reads: numbers added to its scores, turns of queries and keys, how many tokens a query sees."""
+    """What a block reads: numbers added to its scores, turns of queries and keys (or what else
+    attention of its own kind needs), how many tokens a query sees."""
 
     bias: Tensor | None = None
-    rotation: Rotation | None = None
+    rotation: Rotation | Distances | Sight | None = None
     window: int | None = None
+
+
+class Memory(NamedTuple):
+    """What a decoder's blocks read beside their text: an encoder's states, and numbers added to scores of these."""
+
+    states: Tensor
+    bias: Tensor | None
 
 
 class Pooler(nn.Module):
@@ -90,7 +101,7 @@ class Backbone(Model):
 
     def new_cache(self, limit: int | None = None) -> Cache:
         """An empty cache for this backbone, with room for at most `limit` tokens."""
-        return Cache(limit)
+        return EncoderDecoderCache(limit) if getattr(self.config, "add_cross_attention", False) else Cache(limit)
 
     def run_blocks(
         self,
@@ -100,25 +111,34 @@ class Backbone(Model):
         attentions: bool,
         cache: Cache | None = None,
         readings: Sequence[Reading] | None = None,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The states before the first block and after each one, and the attention probabilities if asked for.
+        memory: Memory | None = None,
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """The states before the first block and after each one, and both kinds of attention probabilities if asked for.
 
-        `readings` say what each block reads, or a single one what all do.
+        `readings` say what each block reads, or a single one what all do; `memory` is what they read of an encoder.
         """
-        states, weights = [x], []
+        states: list[Tensor] = [x]
+        weights: list[Tensor] = []
+        cross: list[Tensor] = []
         for index, block in enumerate(blocks):
             reading = Reading(bias) if readings is None else readings[index if len(readings) > 1 else 0]
             given: list[Any] = [reading.bias, attentions]
-            if cache is not None or reading.rotation is not None:
+            walk: Callable[..., Any] = block
+            if memory is not None and isinstance(block, DecoderBlock):
+                walk, given = block.decode, [reading.bias, *memory, attentions]
+                if isinstance(cache, EncoderDecoderCache):
+                    given += [cache.layer(index), cache.source(index)]
+            elif cache is not None or reading.rotation is not None:
                 given += [None if cache is None else cache.layer(index, reading.window), reading.rotation]
             if self.gradient_checkpointing and self.training:
-                x, probabilities = torch.utils.checkpoint.checkpoint(block, x, *given, use_reentrant=False)
+                x, *seen = torch.utils.checkpoint.checkpoint(walk, x, *given, use_reentrant=False)
             else:
-                x, probabilities = block(x, *given)
+                x, *seen = walk(x, *given)
             states.append(x)
-            if probabilities is not None:
-                weights.append(probabilities)
-        return states, weights
+            for found, kept in zip(seen, (weights, cross), strict=False):
+                if found is not None:
+                    kept.append(found)
+        return states, weights, cross
 
 
 class TextTransformer(Backbone):
@@ -179,13 +199,16 @@ class TextTransformer(Backbone):
         *,
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
     ) -> BaseModelOutput | tuple[Any, ...]:
         """Ids (batch, sequence) → `last_hidden_state` (batch, sequence, hidden).
 
         `attention_mask` is 1 where a token is real; without it all are. A causal model goes on from
         `past_key_values`: the inputs are then the tokens after those that it holds, the mask may cover all or the new
-        ones, and it comes back with them in it. `use_cache=True` begins one. Raises `InputError` unless exactly one of
-        `input_ids` and `inputs_embeds` is given.
+        ones, and it comes back with them in it. `use_cache=True` begins one. Blocks with attention to a source read
+        `encoder_hidden_states` (batch, source, hidden), whose mask is `encoder_attention_mask` (batch, source). Raises
+        `InputError` unless exactly one of `input_ids` and `inputs_embeds` is given.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise InputError("Exactly one of input_ids and inputs_embeds is needed.", "Give the tokenizer's output.")
@@ -202,7 +225,8 @@ class TextTransformer(Backbone):
         if cache is not None:
             attention_mask = cache.extend_mask(attention_mask, x.shape[1])
         readings = self.readings(attention_mask, x, past, position_ids)
-        states, weights = self.run_blocks(self.layers, x, None, attentions, cache, readings)
+        memory = self.memory(encoder_hidden_states, encoder_attention_mask, cache)
+        states, weights, cross = self.run_blocks(self.layers, x, None, attentions, cache, readings, memory)
         if self.norm is not None:
             states[-1] = self.norm(states[-1])
         output = BaseModelOutput(
@@ -211,8 +235,24 @@ class TextTransformer(Backbone):
             pooler_output=None if self.pooler is None else self.pooler(states[-1]),
             hidden_states=tuple(states) if all_states else None,
             attentions=tuple(weights) if attentions else None,
+            cross_attentions=tuple(cross) if cross else None,
         )
         return output if as_dict else output.to_tuple()
+
+    def memory(self, states: Tensor | None, mask: Tensor | None, cache: Cache | None) -> Memory | None:
+        """What is read of an encoder. Raises `ConfigError` where no block can, `InputTypeError` for another cache."""
+        if states is None:
+            return None
+        if not any(isinstance(block, DecoderBlock) for block in self.layers):
+            raise ConfigError(
+                f"{type(self).__name__} has no attention to an encoder, but encoder_hidden_states are given.",
+                "Build it with is_decoder=True and add_cross_attention=True.",
+            )
+        if cache is not None and not isinstance(cache, EncoderDecoderCache):
+            raise InputTypeError(
+                f"past_key_values is a {type(cache).__name__}, which holds no source.", "Pass an EncoderDecoderCache()."
+            )
+        return Memory(states, attention_bias(mask, states.dtype))
 
     def masked_positions(self, attention_mask: Tensor, past: int) -> Tensor | None:
         """Positions of the new tokens where they depend on the mask; None: they count from the first column."""
@@ -250,15 +290,6 @@ class TextTransformer(Backbone):
             places = torch.arange(past, past + new, device=x.device)[None] if position_ids is None else position_ids
             rotation = self.rotary[kind](places, x.dtype, past + new if position_ids is None else None)
         return Reading(bias, rotation, window if self.causal else None)
-
-
-def refuse_cross_attention(config: Config) -> None:
-    """Raise `ConfigError` for a decoder that reads an encoder, which these blocks do not build."""
-    if getattr(config, "add_cross_attention", False):
-        raise ConfigError(
-            f"add_cross_attention=True: {type(config).__name__} builds no attention to an encoder.",
-            "Load the model without it, or use an encoder–decoder architecture.",
-        )
 
 
 def resized(rows: Tensor, count: int) -> nn.Parameter:

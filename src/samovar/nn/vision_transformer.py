@@ -57,7 +57,7 @@ class VisionTransformer(VisionBackbone):
         """
         attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
         x = self.embeddings(self.pixels(pixel_values), bool_masked_pos, interpolate_pos_encoding)
-        states, weights = self.run_blocks(self.layers, x, None, attentions)
+        states, weights, _ = self.run_blocks(self.layers, x, None, attentions)
         last = self.norm(states[-1])
         output = BaseModelOutput(
             last_hidden_state=last,

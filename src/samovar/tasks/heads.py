@@ -55,7 +55,7 @@ class PooledClassifier(Head):
 class FirstTokenClassifier(Head):
     """First token's state → dropout → dense → activation → dropout → linear.
 
-    `input_dropout=False` leaves the first dropout out.
+    `input_dropout` is the rate of the first dropout where it is not that of the second, False: none.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class FirstTokenClassifier(Head):
         config: Config,
         labels: int | None = None,
         act: str | Activation = "tanh",
-        input_dropout: bool = True,
+        input_dropout: float | None = None,
         dropout: float | None = None,
     ) -> None:
         super().__init__()
         dropout = head_dropout(config) if dropout is None else dropout
-        self.input_dropout = nn.Dropout(dropout if input_dropout else 0.0)
+        self.input_dropout = nn.Dropout(dropout if input_dropout is None else float(input_dropout))
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.act = activation(act)
         self.dropout = nn.Dropout(dropout)

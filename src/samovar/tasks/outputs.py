@@ -73,6 +73,7 @@ class BaseModelOutput(Output):
     pooler_output: Tensor | None
     hidden_states: Layers
     attentions: Layers
+    cross_attentions: Layers
 
 
 class Seq2SeqModelOutput(Output):

@@ -25,7 +25,11 @@ class TextModel(TaskModel):
         *switches, as_dict = self.backbone.switches(attentions, states, return_dict)
         # A head that writes no text needs no cache.
         options = {"use_cache": False} if getattr(self.backbone, "causal", False) else {}
-        out = self.backbone(*inputs, *switches, return_dict=True, **options)
+        names = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
+        given = dict(zip(names, inputs, strict=True))
+        out = self.backbone(
+            **given, output_attentions=switches[0], output_hidden_states=switches[1], return_dict=True, **options
+        )
         if self.head.masked:
             out["attention_mask"] = inputs[1]
         return out, as_dict
@@ -116,20 +120,29 @@ class CausalLM(GenerationMixin, TextTask):
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int = 0,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
     ) -> Any:
         """Ids (batch, sequence) → logits, and the loss when `labels` are given.
 
-        `past_key_values` and `use_cache` as the backbone takes them; `logits_to_keep` computes the logits of that many
-        last positions alone (0: of all).
+        `past_key_values`, `use_cache` and `encoder_hidden_states` as the backbone takes them; `logits_to_keep` computes
+        the logits of that many last positions alone (0: of all).
         """
         *switches, as_dict = self.backbone.switches(output_attentions, output_hidden_states, return_dict)
         given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        out = self.backbone(*given, *switches, return_dict=True, past_key_values=past_key_values, use_cache=use_cache)
+        options: dict[str, Any] = {"past_key_values": past_key_values, "use_cache": use_cache}
+        if encoder_hidden_states is not None:
+            options["encoder_hidden_states"] = encoder_hidden_states
+            options["encoder_attention_mask"] = encoder_attention_mask
+        out = self.backbone(*given, *switches, return_dict=True, **options)
         if logits_to_keep:
             out["last_hidden_state"] = out.last_hidden_state[:, -logits_to_keep:]
         logits = self.head(out, input_ids)
         loss = None if labels is None else self.loss(logits, labels, attention_mask)
-        return self.finish(self.output_class, loss, out, as_dict, logits=logits, past_key_values=out.past_key_values)
+        output = self.finish(self.output_class, loss, out, True, logits=logits, past_key_values=out.past_key_values)
+        if out.get("cross_attentions") is not None:
+            output["cross_attentions"] = out["cross_attentions"]
+        return output if as_dict else output.to_tuple()
 
 
 class ReplacedTokenDetection(TextTask):

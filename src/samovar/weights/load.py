@@ -331,7 +331,12 @@ def judge(model: Model, plan: Plan, report: Report, ignore_sizes: bool) -> None:
     heads_are_new = not plan.is_backbone and type(model).__name__ not in saved_from
     pooler_is_new = plan.is_backbone or heads_are_new
 
+    # A checkpoint of text alone becomes a decoder that reads an encoder: how it does is learnt.
+    reads_anew = not any(".cross_attn" in name for placement in plan.inside for name in placement.names)
+
     def may_be_new(name: str) -> bool:
+        if reads_anew and ".cross_attn" in name:
+            return True
         if plan.is_backbone or name.startswith("backbone."):
             return pooler_is_new and name.removeprefix("backbone.").startswith("pooler.")
         return heads_are_new or (ignore_sizes and not report.other_heads)
