@@ -255,6 +255,14 @@ from .architectures.t5 import T5Weights as T5Weights
 from .architectures.vit import ViTConfig as ViTConfig
 from .architectures.vit import ViTForImageClassification as ViTForImageClassification
 from .architectures.vit import ViTModel as ViTModel
+from .architectures.xlnet import XLNetConfig as XLNetConfig
+from .architectures.xlnet import XLNetForMultipleChoice as XLNetForMultipleChoice
+from .architectures.xlnet import XLNetForQuestionAnswering as XLNetForQuestionAnswering
+from .architectures.xlnet import XLNetForQuestionAnsweringSimple as XLNetForQuestionAnsweringSimple
+from .architectures.xlnet import XLNetForSequenceClassification as XLNetForSequenceClassification
+from .architectures.xlnet import XLNetForTokenClassification as XLNetForTokenClassification
+from .architectures.xlnet import XLNetLMHeadModel as XLNetLMHeadModel
+from .architectures.xlnet import XLNetModel as XLNetModel
 from .auto import AutoConfig as AutoConfig
 from .auto import AutoImageProcessor as AutoImageProcessor
 from .auto import AutoModel as AutoModel

@@ -54,6 +54,7 @@ ARCHITECTURES: dict[str, str] = {
     "t5": f"{HOME}.t5:T5Model",
     "vit": f"{HOME}.vit:ViTModel",
     "xlm-roberta": f"{HOME}.roberta:XLMRobertaModel",
+    "xlnet": f"{HOME}.xlnet:XLNetModel",
 }
 
 

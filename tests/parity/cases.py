@@ -51,6 +51,7 @@ CASES = [
     Case("mpnet", TEXT),
     Case("deberta-v2", {**TEXT, **DEBERTA}),
     Case("longformer", {**TEXT, "attention_window": [4, 8], "pad_token_id": 1, "sep_token_id": 2}, separators=True),
+    Case("xlnet", {"vocab_size": 99, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 37}, types=True),
     Case("modernbert", {**MODERNBERT, "classifier_pooling": "cls"}),
     Case("gpt2", GPT2),
     Case("llama", LLAMA),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ class GenerationMixin:
     """
 
     config: Any
+    steps_class: ClassVar[type[Steps]] = Steps  # how the model is called for texts that grow
 
     @property
     def generation_config(self) -> GenerationConfig:
@@ -178,7 +179,7 @@ class GenerationMixin:
         if config.do_sample:
             draws = Draws(prompt if config.num_beams > 1 else expanded, config.seed, prompt.ids.device)
         processors, stops = build(expanded), build_criteria(config, criteria, tokenizer)
-        steps = Steps(self, prompt, config, copies)
+        steps = type(self).steps_class(self, prompt, config, copies)
         if streamer is not None:
             streamer.put(expanded.ids.cpu())
         rows, length = expanded.ids.shape

@@ -106,6 +106,33 @@ class LastTokenClassifier(Head):
         return self.classifier(states[torch.arange(states.shape[0], device=states.device), last])
 
 
+class SummaryClassifier(Head):
+    """One state per text, or their mean → dense → activation → dropout → linear.
+
+    `config.summary_type` says which: "last" (or "cls_index", for which nothing else is given), "first" or "mean".
+    """
+
+    def __init__(self, config: Config, labels: int | None = None) -> None:
+        super().__init__()
+        kinds = ("last", "cls_index", "first", "mean")
+        if config.summary_type not in kinds:
+            raise ConfigError(f"Unknown summary_type {config.summary_type!r}.", f"Known: {', '.join(kinds)}.")
+        self.kind = config.summary_type
+        size = config.hidden_size
+        self.dense = nn.Linear(size, size) if config.summary_use_proj else nn.Identity()
+        self.act = activation(config.summary_activation) if config.summary_activation else nn.Identity()
+        self.dropout = nn.Dropout(config.summary_last_dropout)
+        self.classifier = nn.Linear(size, config.num_labels if labels is None else labels)
+
+    def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
+        states = output.last_hidden_state
+        if self.kind == "mean":
+            one = states.mean(1)
+        else:
+            one = states[:, 0 if self.kind == "first" else -1]
+        return self.classifier(self.dropout(self.act(self.dense(one))))
+
+
 class TokenClassifier(Head):
     """Every token's state → dropout → linear."""
 
@@ -228,15 +255,15 @@ class BiasedLMHead(MaskedLMHead):
 
 
 class LMHead(Head):
-    """A projection to the vocabulary without bias, tied to the word embedding.
+    """A projection to the vocabulary, without bias unless `bias`, tied to the word embedding.
 
     `final_logit_softcapping` of a configuration keeps the logits within ± that number (Gemma 2, 2024); `size` is the
     width of the states and `words` the number of tokens, where they are not the configuration's.
     """
 
-    def __init__(self, config: Config, size: int | None = None, words: int | None = None) -> None:
+    def __init__(self, config: Config, size: int | None = None, words: int | None = None, bias: bool = False) -> None:
         super().__init__()
-        self.decoder = nn.Linear(size or config.hidden_size, words or config.vocab_size, bias=False)
+        self.decoder = nn.Linear(size or config.hidden_size, words or config.vocab_size, bias=bias)
         self.softcap = getattr(config, "final_logit_softcapping", None)
 
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:

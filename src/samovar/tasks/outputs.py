@@ -76,6 +76,32 @@ class BaseModelOutput(Output):
     cross_attentions: Layers
 
 
+class MemoryModelOutput(Output):
+    """Of a backbone with a memory: `mems` are the states before each block, (length, batch, hidden)."""
+
+    last_hidden_state: Tensor
+    mems: Layers
+    hidden_states: Layers
+    attentions: Any
+
+
+class MemoryOutput(Output):
+    """Of a model with a memory and a head: the logits that its task has, and `mems` (length, batch, hidden)."""
+
+    loss: Tensor | None
+    logits: Tensor | None
+    start_logits: Tensor | None
+    end_logits: Tensor | None
+    start_top_log_probs: Tensor | None
+    start_top_index: Tensor | None
+    end_top_log_probs: Tensor | None
+    end_top_index: Tensor | None
+    cls_logits: Tensor | None
+    mems: Layers
+    hidden_states: Layers
+    attentions: Any
+
+
 class Seq2SeqModelOutput(Output):
     """Of an encoder–decoder backbone: `last_hidden_state` (batch, target, hidden) is the decoder's."""
 
