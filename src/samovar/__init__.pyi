@@ -252,6 +252,11 @@ from .architectures.t5 import T5ForTokenClassification as T5ForTokenClassificati
 from .architectures.t5 import T5LMHead as T5LMHead
 from .architectures.t5 import T5Model as T5Model
 from .architectures.t5 import T5Weights as T5Weights
+from .architectures.tapas import TapasConfig as TapasConfig
+from .architectures.tapas import TapasForMaskedLM as TapasForMaskedLM
+from .architectures.tapas import TapasForQuestionAnswering as TapasForQuestionAnswering
+from .architectures.tapas import TapasForSequenceClassification as TapasForSequenceClassification
+from .architectures.tapas import TapasModel as TapasModel
 from .architectures.vit import ViTConfig as ViTConfig
 from .architectures.vit import ViTForImageClassification as ViTForImageClassification
 from .architectures.vit import ViTModel as ViTModel
@@ -275,6 +280,7 @@ from .auto import AutoModelForPreTraining as AutoModelForPreTraining
 from .auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
 from .auto import AutoModelForSeq2SeqLM as AutoModelForSeq2SeqLM
 from .auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+from .auto import AutoModelForTableQuestionAnswering as AutoModelForTableQuestionAnswering
 from .auto import AutoModelForTokenClassification as AutoModelForTokenClassification
 from .auto import AutoTokenizer as AutoTokenizer
 from .config import Config as Config

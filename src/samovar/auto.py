@@ -106,6 +106,12 @@ class AutoModelForQuestionAnswering(AutoModel):
     tasks = ("question-answering",)
 
 
+class AutoModelForTableQuestionAnswering(AutoModel):
+    """Which cells of a table answer a question, and which operation over them."""
+
+    tasks = ("table-question-answering",)
+
+
 class AutoModelForMaskedLM(AutoModel):
     """The words behind masks."""
 

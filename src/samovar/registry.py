@@ -52,6 +52,7 @@ ARCHITECTURES: dict[str, str] = {
     "roberta": f"{HOME}.roberta:RobertaModel",
     "roberta-prelayernorm": f"{HOME}.roberta_prelayernorm:RobertaPreLayerNormModel",
     "t5": f"{HOME}.t5:T5Model",
+    "tapas": f"{HOME}.tapas:TapasModel",
     "vit": f"{HOME}.vit:ViTModel",
     "xlm-roberta": f"{HOME}.roberta:XLMRobertaModel",
     "xlnet": f"{HOME}.xlnet:XLNetModel",

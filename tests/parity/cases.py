@@ -36,6 +36,8 @@ OPT |= {"ffn_dim": 37, "word_embed_proj_dim": 16, "pad_token_id": 0}
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
 DEBERTA = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 4, "share_att_key": True}
 DEBERTA |= {"norm_rel_ebd": "layer_norm", "position_biased_input": False, "max_relative_positions": -1}
+TAPAS = {"type_vocab_sizes": [3, 9, 8, 2, 7, 6, 10], "num_aggregation_labels": 4, "max_num_rows": 5}
+TAPAS |= {"max_num_columns": 4}
 MODERNBERT = {**TEXT, "num_hidden_layers": 4, "local_attention": 10, "pad_token_id": 0, "cls_token_id": 1}
 MODERNBERT |= {"bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2}
 
@@ -51,6 +53,7 @@ CASES = [
     Case("mpnet", TEXT),
     Case("deberta-v2", {**TEXT, **DEBERTA}),
     Case("longformer", {**TEXT, "attention_window": [4, 8], "pad_token_id": 1, "sep_token_id": 2}, separators=True),
+    Case("tapas", TEXT | TAPAS, tables=True),
     Case("xlnet", {"vocab_size": 99, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 37}, types=True),
     Case("modernbert", {**MODERNBERT, "classifier_pooling": "cls"}),
     Case("gpt2", GPT2),

@@ -35,6 +35,7 @@ HEADS = {
     "AutoModelForPreTraining": "MODEL_FOR_PRETRAINING_MAPPING_NAMES",
     "AutoModelForQuestionAnswering": "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
     "AutoModelForSequenceClassification": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "AutoModelForTableQuestionAnswering": "MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING_NAMES",
     "AutoModelForTokenClassification": "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES",
 }
 
@@ -47,6 +48,8 @@ class Case:
     sizes: dict[str, Any] = field(default_factory=dict)
     vision: bool = False
     types: bool = False
+    tables: bool = False
+    """Tokens have seven numbers, which say where in a table they stand."""
     separators: bool = False
     """Texts are a question, two separators, a passage and a separator."""
 
@@ -97,9 +100,21 @@ def text_inputs(case: Case, auto: str, lengths: list[int], mask: bool) -> dict[s
         inputs["attention_mask"] = real.long()
     if case.types:
         inputs["token_type_ids"] = (torch.arange(max(lengths))[None] > 3).long().expand(len(lengths), -1).contiguous()
+    if case.tables:
+        inputs["token_type_ids"] = table_types(*ids.shape)
     if "MultipleChoice" in auto:
         inputs = {name: torch.stack([tensor, tensor.flip(0)], 1) for name, tensor in inputs.items()}
     return inputs
+
+
+def table_types(rows: int, length: int) -> Tensor:
+    """A question of three tokens, then a table of two columns whose cells have one token or two."""
+    place = (torch.arange(length) - 3).clamp(min=-1)
+    column = torch.where(place < 0, 0, place // 2 % 2 + 1)
+    row = torch.where(place < 0, 0, place // 4)
+    inside = (place >= 0).long()
+    kinds = torch.stack([inside, column, row, inside * (row == 1), row, inside * (2 - row), inside * row], dim=-1)
+    return kinds.expand(rows, -1, -1).contiguous()
 
 
 def inputs_for(case: Case, auto: str) -> dict[str, dict[str, Tensor]]:
@@ -119,6 +134,9 @@ def labels_for(case: Case, auto: str, inputs: dict[str, Tensor]) -> dict[str, Te
     """Labels of the kind that the head learns from."""
     first = next(iter(inputs.values()))
     rows = torch.arange(first.shape[0])
+    if "TableQuestion" in auto:
+        labels = (inputs["token_type_ids"][..., 1] == 2) & (inputs["token_type_ids"][..., 2] == 1)
+        return {"labels": labels.long(), "aggregation_labels": rows % 3}
     if "QuestionAnswering" in auto:
         return {"start_positions": rows % 4, "end_positions": rows % 4 + 2}
     if "SequenceClassification" in auto or "ImageClassification" in auto:

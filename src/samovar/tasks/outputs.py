@@ -102,6 +102,16 @@ class MemoryOutput(Output):
     attentions: Any
 
 
+class TableQuestionAnsweringOutput(Output):
+    """`logits` (batch, sequence) of each token's cell, `logits_aggregation` (batch, operations)."""
+
+    loss: Tensor | None
+    logits: Tensor
+    logits_aggregation: Tensor | None
+    hidden_states: Layers
+    attentions: Layers
+
+
 class Seq2SeqModelOutput(Output):
     """Of an encoder–decoder backbone: `last_hidden_state` (batch, target, hidden) is the decoder's."""
 
