@@ -340,14 +340,10 @@ from .sentence.cross_encoder import CrossEncoder as CrossEncoder
 from .sentence.model import SentenceTransformer as SentenceTransformer
 from .text.encoding import BatchEncoding as BatchEncoding
 from .text.families import BartTokenizer as BartTokenizer
-from .text.families import BertTokenizer as BertTokenizer
 from .text.families import BloomTokenizer as BloomTokenizer
-from .text.families import DistilBertTokenizer as DistilBertTokenizer
-from .text.families import ElectraTokenizer as ElectraTokenizer
 from .text.families import GPT2Tokenizer as GPT2Tokenizer
 from .text.families import GPTNeoXTokenizer as GPTNeoXTokenizer
 from .text.families import LongformerTokenizer as LongformerTokenizer
-from .text.families import MPNetTokenizer as MPNetTokenizer
 from .text.families import PreTrainedTokenizerFast as PreTrainedTokenizerFast
 from .text.families import Qwen2Tokenizer as Qwen2Tokenizer
 from .text.families import RobertaTokenizer as RobertaTokenizer
@@ -356,6 +352,7 @@ from .text.multilingual import M2M100Tokenizer as M2M100Tokenizer
 from .text.multilingual import MBart50Tokenizer as MBart50Tokenizer
 from .text.multilingual import MBartTokenizer as MBartTokenizer
 from .text.multilingual import NllbTokenizer as NllbTokenizer
+from .text.tables import TapasTokenizer as TapasTokenizer
 from .text.tokenizer import Tokenizer as Tokenizer
 from .text.unigrams import AlbertTokenizer as AlbertTokenizer
 from .text.unigrams import CamembertTokenizer as CamembertTokenizer
@@ -367,6 +364,10 @@ from .text.unigrams import PegasusTokenizer as PegasusTokenizer
 from .text.unigrams import T5Tokenizer as T5Tokenizer
 from .text.unigrams import XLMRobertaTokenizer as XLMRobertaTokenizer
 from .text.unigrams import XLNetTokenizer as XLNetTokenizer
+from .text.wordpieces import BertTokenizer as BertTokenizer
+from .text.wordpieces import DistilBertTokenizer as DistilBertTokenizer
+from .text.wordpieces import ElectraTokenizer as ElectraTokenizer
+from .text.wordpieces import MPNetTokenizer as MPNetTokenizer
 from .training.arguments import Seq2SeqTrainingArguments as Seq2SeqTrainingArguments
 from .training.arguments import TrainingArguments as TrainingArguments
 from .training.callbacks import DefaultFlowCallback as DefaultFlowCallback
@@ -432,5 +433,6 @@ PegasusTokenizerFast = PegasusTokenizer
 Qwen2TokenizerFast = Qwen2Tokenizer
 RobertaTokenizerFast = RobertaTokenizer
 T5TokenizerFast = T5Tokenizer
+TapasTokenizerFast = TapasTokenizer
 XLMRobertaTokenizerFast = XLMRobertaTokenizer
 XLNetTokenizerFast = XLNetTokenizer

@@ -77,6 +77,12 @@ BUILT_IN = [
         ("ForQuestionAnswering", "ForQuestionAnsweringSimple"),
     ),
     task(
+        "table-question-answering",
+        "table_question_answering:TableQuestionAnsweringPipeline",
+        "AutoModelForTableQuestionAnswering",
+        ("ForTableQuestionAnswering", "TapasForQuestionAnswering"),
+    ),
+    task(
         "fill-mask",
         "fill_mask:FillMaskPipeline",
         "AutoModelForMaskedLM",
@@ -184,11 +190,13 @@ PIPELINE_REGISTRY = PipelineRegistry(BUILT_IN)
 
 def tasks_of(class_name: str) -> list[str]:
     """The tasks that a model saved from this class can do, best first; each can also give features."""
-    heads = [
-        spec.name
+    fits = {
+        spec.name: max((len(end) for end in spec.saved_as if end != "Model" and class_name.endswith(end)), default=0)
         for spec in PIPELINE_REGISTRY.tasks.values()
-        if any(end != "Model" and class_name.endswith(end) for end in spec.saved_as)
-    ]
+    }
+    # The longest end says most: questions on tables are no questions on texts.
+    longest = max(fits.values(), default=0)
+    heads = [name for name, length in fits.items() if length and length == longest]
     image = any(PIPELINE_REGISTRY.tasks[name].kind == "image" for name in heads) or is_vision(class_name)
     return [*heads, FEATURES["image" if image else "text"]]
 

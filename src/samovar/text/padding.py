@@ -41,8 +41,12 @@ def pad_columns(
     pad_token_id: int | None,
     pad_token_type_id: int,
     want_mask: bool,
+    further: Mapping[str, Any] | None = None,
 ) -> dict[str, list[Any]]:
-    """Rows of every per-token key filled up to `length`; keys with one value a row pass as they are."""
+    """Rows of every per-token key filled up to `length`; keys with one value a row pass as they are.
+
+    `further` says what fills up other keys, or these in another way.
+    """
     key = next((name for name in ("input_ids", "inputs") if name in columns), next(iter(columns)))
     lengths = [len(row) for row in columns[key]]
     if want_mask and "attention_mask" not in columns:
@@ -52,7 +56,7 @@ def pad_columns(
             "Padding was asked for, but this tokenizer has no padding token.",
             "Set one, for example `tokenizer.pad_token = tokenizer.eos_token`.",
         )
-    fill: dict[str, Any] = {key: pad_token_id, "token_type_ids": pad_token_type_id, **FILL}
+    fill: dict[str, Any] = {key: pad_token_id, "token_type_ids": pad_token_type_id, **FILL, **(further or {})}
     padded = {}
     for name, rows in columns.items():
         if name in fill and all(isinstance(row, list | tuple) for row in rows):

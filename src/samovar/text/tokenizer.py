@@ -46,6 +46,8 @@ class Tokenizer(ChatTemplates, Vocabulary):
     is_fast = True
     # Whether tokenizer.json can hold the whole tokenizer.
     has_json: ClassVar[bool] = True
+    # What fills up further inputs of the family.
+    padding_values: ClassVar[Mapping[str, Any]] = {}
     # The family's own files as read, where other tools load the family from nothing else.
     files: Mapping[str, bytes] = {}
 
@@ -364,7 +366,8 @@ class Tokenizer(ChatTemplates, Vocabulary):
                 "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
             )
             side = padding_side or self.padding_side
-            columns = pad_columns(columns, target, side, self.pad_token_id, self.pad_token_type_id, mask)
+            kind, further = self.pad_token_type_id, self.padding_values
+            columns = pad_columns(columns, target, side, self.pad_token_id, kind, mask, further)
         if not batched and return_tensors is None:
             columns = {name: rows[0] for name, rows in columns.items()}
         return BatchEncoding(columns, tensor_type=return_tensors, prepend_batch_axis=False)
