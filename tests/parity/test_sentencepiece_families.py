@@ -334,3 +334,18 @@ def test_families_whose_files_the_reference_reads_otherwise(kind: str, tmp_path:
     if kind == "Nllb":
         assert len(ours) == theirs.get_piece_size() + 1 + len(ours.lang_code_to_id) + 1
         assert ours.mask_token_id == len(ours) - 1
+
+
+def test_new_vocabularies_keep_the_rules_of_the_family(family: tuple[str, Any, Any]) -> None:
+    name, ours, _ = family
+    mine = ours.train_new_from_iterator([*PLAIN, *HARD] * 3, 700, show_progress=False)
+    assert type(mine) is type(ours)
+    assert mine.special_tokens_map == ours.special_tokens_map
+    specials = set(ours.all_special_tokens) | {token.content for token in ours.added_tokens_decoder.values()}
+    ends = [token for token in ours.convert_ids_to_tokens(ours("low")["input_ids"]) if token in specials]
+    assert [t for t in mine.convert_ids_to_tokens(mine("low")["input_ids"]) if t in specials] == ends
+    assert mine.decode(mine("low lower")["input_ids"], skip_special_tokens=True).strip() == "low lower"
+    if name == "Llama":
+        # A letter that was in no text is spelt by its bytes.
+        assert mine.decode(mine("ꙮ")["input_ids"], skip_special_tokens=True) == "ꙮ"
+        assert len(mine) <= 700

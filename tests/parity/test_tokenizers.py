@@ -17,7 +17,7 @@ import transformers
 import samovar
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "text"))
-from vocabularies import TEXTS, write_bpe, write_config, write_unigram, write_wordpiece
+from vocabularies import TEXTS, train_texts, write_bpe, write_config, write_unigram, write_wordpiece
 
 
 @dataclass
@@ -44,6 +44,10 @@ CASES = [
     Case("GPT2", write_bpe, {"model_max_length": 64}),
     Case("GPT2", write_bpe, {"add_prefix_space": True, "pad_token": "<|endoftext|>"}),
     Case("Roberta", partial(write_bpe, style="roberta"), {"model_max_length": 64, **ROBERTA}),
+    Case("Bart", partial(write_bpe, style="roberta"), {"model_max_length": 64, **ROBERTA}),
+    Case("Longformer", partial(write_bpe, style="roberta"), {"add_prefix_space": True, **ROBERTA}),
+    Case("GPTNeoX", write_bpe, {"model_max_length": 64, "pad_token": "<|endoftext|>"}),
+    Case("Qwen2", write_bpe, {"model_max_length": 64}),
     Case("XLMRoberta", partial(write_unigram, style="xlm"), {"model_max_length": 64, **ROBERTA}),
     Case("Camembert", partial(write_unigram, style="xlm"), {"model_max_length": 64, **ROBERTA}),
     Case("Albert", partial(write_unigram, style="albert"), {"model_max_length": 64, **ALBERT}),
@@ -202,3 +206,61 @@ def test_saved_folders_load_in_both(pair: tuple[Any, Any, Path], tmp_path: Path)
     assert again(text)["input_ids"] == expected
     assert again.model_input_names == reference.model_input_names
     assert samovar.AutoTokenizer.from_pretrained(tmp_path / "ours").get_vocab() == ours.get_vocab()
+
+
+def corpus() -> list[str]:
+    """What a new vocabulary is learned from."""
+    return [*train_texts(), *(f"{word} samovar boils over tea and {word}s" for word in ("low", "high", "wide"))] * 3
+
+
+@pytest.mark.parametrize("size", [300, 450])
+def test_new_vocabularies_are_learned_as_by_the_reference(pair: tuple[Any, Any, Path], size: int) -> None:
+    ours, reference, _ = pair
+    before = ours.get_vocab()
+    options: dict[str, Any] = {"new_special_tokens": ["<tea>"], "show_progress": False}
+    mine = ours.train_new_from_iterator([corpus()[:20], *corpus()[20:]], size, **options)
+    theirs = reference.train_new_from_iterator([corpus()[:20], corpus()[20:]], size, **options)
+    assert type(mine) is type(ours)
+    assert ours.get_vocab() == before != mine.get_vocab()
+    assert mine.special_tokens_map.keys() == ours.special_tokens_map.keys() | {"additional_special_tokens"}
+    assert mine.special.keys() == ours.special.keys()
+    own, known = mine.get_vocab(), theirs.get_vocab()
+    kind = type(ours.rust.model).__name__
+    if kind == "BPE":
+        # The other trainers break ties differently from run to run.
+        assert own == known
+    if kind == "Unigram":
+        assert own.keys() == known.keys()
+    assert len(own) == len(known)
+    assert [own[token] for token in mine.all_special_tokens] == [known[token] for token in mine.all_special_tokens]
+    assert {token for token in own if len(token) == 1} == {token for token in known if len(token) == 1}
+    for text in [*TEXTS, "tea <tea> samovar"]:
+        for pieces in ((text,), (text, "low tea")):
+            first, second = mine(*pieces)["input_ids"], theirs(*pieces)["input_ids"]
+            assert mine.decode(first) == theirs.decode(second)
+            assert kind != "BPE" or first == second, text
+
+
+def test_special_tokens_are_renamed(pair: tuple[Any, Any, Path]) -> None:
+    ours, _, folder = pair
+    names = {token: f"<<{index}>>" for index, token in enumerate(ours.all_special_tokens)}
+    mine = ours.train_new_from_iterator(corpus(), 400, special_tokens_map=names, show_progress=False)
+    assert mine.all_special_tokens == list(names.values())
+    assert not set(names) & set(mine.get_vocab())
+    text = "low lower samovar"
+    ends = [token for token in ours.convert_ids_to_tokens(ours(text)["input_ids"]) if token in names]
+    assert [t for t in mine.convert_ids_to_tokens(mine(text)["input_ids"]) if t in names.values()] == [
+        names[token] for token in ends
+    ]
+    mine.save_pretrained(folder / "renamed")
+    assert samovar.AutoTokenizer.from_pretrained(folder / "renamed")(text)["input_ids"] == mine(text)["input_ids"]
+
+
+def test_bad_corpora_are_refused(pair: tuple[Any, Any, Path]) -> None:
+    ours = pair[0]
+    for texts, words in (("text", "iterable"), (3, "iterable"), (["a", 3], "Text 1"), ([["a", b"b"]], "Text 0")):
+        with pytest.raises(samovar.errors.InputTypeError, match=words):
+            ours.train_new_from_iterator(texts, 300, show_progress=False)
+    for size in (0, -1, 2.5, True):
+        with pytest.raises(samovar.errors.InputError, match="vocab_size"):
+            ours.train_new_from_iterator(["a"], size)

@@ -99,8 +99,8 @@ def report(source: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 def tokenizer_summary(source: Any) -> dict[str, Any] | None:
     """The tokenizer beside the weights, or None."""
+    from samovar.text.files import CONFIG_FILE, TOKENIZER_FILE
     from samovar.text.load import SENTENCEPIECE, load_tokenizer
-    from samovar.text.tokenizer import CONFIG_FILE, TOKENIZER_FILE
 
     names = (TOKENIZER_FILE, CONFIG_FILE, "vocab.txt", "vocab.json", *SENTENCEPIECE)
     if source.first(*names) is None:

@@ -11,9 +11,10 @@ from samovar.hub.source import Source
 from samovar.text import backend
 from samovar.text.chat import DEFAULT, TEMPLATE_FILE, TEMPLATE_FOLDER
 from samovar.text.families import FOR_MODEL_TYPE, TOKENIZERS, PreTrainedTokenizerFast
+from samovar.text.files import CONFIG_FILE, SPECIAL_FILE, TOKENIZER_FILE
 from samovar.text.ranks import THREE_DIGITS, from_ranks
 from samovar.text.templates import surround, texts_of
-from samovar.text.tokenizer import CONFIG_FILE, SPECIAL_FILE, TOKENIZER_FILE, Tokenizer
+from samovar.text.tokenizer import Tokenizer
 from samovar.text.unigrams import SentencePieceTokenizer
 
 SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "tiktoken.model")

@@ -13,11 +13,12 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from samovar.errors import TokenizerError
 from samovar.text.backend import read_content, read_vocab
+from samovar.text.files import CONFIG_FILE, SPECIAL_FILE
 from samovar.text.multilingual import by_ids
 from samovar.text.pieces import to_rust
 from samovar.text.sentencepiece import Piece, PieceKind, read_sentencepiece
 from samovar.text.templates import WITH_ONE_END, WITHOUT_TYPES, register, template, texts_of
-from samovar.text.tokenizer import CONFIG_FILE, SPECIAL_FILE, Tokenizer
+from samovar.text.tokenizer import Tokenizer
 
 # A code point that Unicode keeps free: pieces of the other side are named with it, so that no text holds them.
 HIDDEN = "\ufdd0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,24 +15,22 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from samovar.errors import InputError, TokenizerError
 from samovar.text import backend
-from samovar.text.chat import DEFAULT, TEMPLATE_FILE, TEMPLATE_FOLDER, ChatTemplates
 from samovar.text.encoding import BatchEncoding
+from samovar.text.files import CONFIG_FILE, TOKENIZER_FILE, Files
 from samovar.text.inputs import as_batch
 from samovar.text.padding import as_columns, pad_columns
 from samovar.text.special_tokens import ROLES
 from samovar.text.strategies import UNLIMITED, strategies
-from samovar.text.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
 
-TOKENIZER_FILE, CONFIG_FILE, SPECIAL_FILE = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 # Settings of `tokenizer_config.json` that live in attributes here; all others are kept and written back as read.
 OWN_KEYS = {*ROLES, "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "model_max_length"}
 OWN_KEYS |= {"max_len", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
 
 
-class Tokenizer(ChatTemplates, Vocabulary):
+class Tokenizer(Files):
     """Any tokenizer whose whole behaviour a `tokenizer.json` holds; families add defaults and vocabulary files.
 
     Built from a folder or repository by `from_pretrained`, or from `tokenizer_object`, `tokenizer_file` or the
@@ -44,12 +41,8 @@ class Tokenizer(ChatTemplates, Vocabulary):
     defaults: ClassVar[Mapping[str, Any]] = {}
     vocab_files_names: ClassVar[Mapping[str, str]] = {}
     is_fast = True
-    # Whether tokenizer.json can hold the whole tokenizer.
-    has_json: ClassVar[bool] = True
     # What fills up further inputs of the family.
     padding_values: ClassVar[Mapping[str, Any]] = {}
-    # The family's own files as read, where other tools load the family from nothing else.
-    files: Mapping[str, bytes] = {}
 
     def __init__(
         self,
@@ -371,62 +364,6 @@ class Tokenizer(ChatTemplates, Vocabulary):
         if not batched and return_tensors is None:
             columns = {name: rows[0] for name, rows in columns.items()}
         return BatchEncoding(columns, tensor_type=return_tensors, prepend_batch_axis=False)
-
-    # Files ----------------------------------------------------------------------------------------------------------
-
-    def to_config(self) -> dict[str, Any]:
-        """What `tokenizer_config.json` holds."""
-        name = type(self).__name__ if type(self) is not Tokenizer else "PreTrainedTokenizerFast"
-        return {
-            **{name: value for name, value in self.settings.items() if name != "chat_template"},
-            **self.special_tokens_map,
-            "added_tokens_decoder": {
-                str(index): {
-                    "content": token.content,
-                    "lstrip": token.lstrip,
-                    "normalized": token.normalized,
-                    "rstrip": token.rstrip,
-                    "single_word": token.single_word,
-                    "special": token.special,
-                }
-                for index, token in self.added_tokens_decoder.items()
-            },
-            "clean_up_tokenization_spaces": self.clean_up_tokenization_spaces,
-            "model_max_length": self.model_max_length,
-            "model_input_names": self.model_input_names,
-            "padding_side": self.padding_side,
-            "truncation_side": self.truncation_side,
-            "tokenizer_class": self.settings.get("tokenizer_class", name),
-        }
-
-    def to_json(self) -> str:
-        """The Rust tokenizer's file, without any call's truncation and padding."""
-        with self.lock:
-            self.rust.no_truncation()
-            self.rust.no_padding()
-            self.state = (None, None)
-            return self.rust.to_str(pretty=True)
-
-    def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
-        """Write the tokenizer's files into a folder, each beside its place and then renamed; returns their paths."""
-        from samovar.hub.atomic import write_file
-
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        contents: dict[str, str | bytes] = {
-            **self.files,
-            TOKENIZER_FILE: self.to_json(),
-            CONFIG_FILE: json.dumps(self.to_config(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
-            SPECIAL_FILE: json.dumps(self.special_tokens_map, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
-        }
-        templates = self.chat_template
-        for name, template in (templates if isinstance(templates, dict) else {DEFAULT: templates}).items():
-            if template:
-                contents[TEMPLATE_FILE if name == DEFAULT else f"{TEMPLATE_FOLDER}/{name}.jinja"] = template
-        for name, content in contents.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            write_file(folder / name, content)
-        return tuple(str(folder / name) for name in contents)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "lock"}
