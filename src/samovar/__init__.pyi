@@ -334,6 +334,7 @@ from .nn.cache import Cache as Cache
 from .nn.cache import DynamicCache as DynamicCache
 from .nn.cache import EncoderDecoderCache as EncoderDecoderCache
 from .nn.int8 import quantize as quantize
+from .nn.int8_cache import Int8Cache as Int8Cache
 from .pipelines import Pipeline as Pipeline
 from .pipelines import pipeline as pipeline
 from .sentence.cross_encoder import CrossEncoder as CrossEncoder

@@ -110,6 +110,9 @@ def test_settings_of_the_model_pass_through(build: Build) -> None:
     [
         ("BertForMaskedLM", "text-classification", "'fill-mask', 'feature-extraction'"),
         ("BertForSequenceClassification", "fill-mask", "'text-classification', 'feature-extraction'"),
+        ("BertForSequenceClassification", "token-classification", "'text-classification', 'feature-extraction'"),
+        ("BertForSequenceClassification", "multiple-choice", "'text-classification', 'feature-extraction'"),
+        ("BertForTokenClassification", "text-classification", "'token-classification', 'feature-extraction'"),
         ("BertForNextSentencePrediction", "text-classification", "'feature-extraction'"),
         ("BertModel", "token-classification", "'feature-extraction'"),
         ("BertForSequenceClassification", "image-classification", "'text-classification', 'feature-extraction'"),

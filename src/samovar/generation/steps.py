@@ -13,9 +13,12 @@ from samovar.errors import InputError
 from samovar.generation.config import GenerationConfig
 from samovar.generation.prompt import Prompt, each_tensor
 from samovar.nn.cache import Cache
+from samovar.nn.int8_cache import Int8LayerCache
 from samovar.nn.positions import PaddingAwarePositions
 
 CACHE = "past_key_values"
+# `cache_implementation`s that store whole numbers.
+WHOLE = ("int8", "quantized")
 
 
 class Steps:
@@ -37,6 +40,8 @@ class Steps:
         self.cache: Any = prompt.further.get("past_key_values")
         if self.cached and self.cache is None and hasattr(model, "new_cache"):
             self.cache = model.new_cache(config.max_length + self.before if config.max_length else None)
+            if config.cache_implementation in WHOLE:
+                self.cache.layer_class = Int8LayerCache
         self.read = cache_length(self.cache) if self.cached else 0
         if self.read >= prompt.length:
             raise InputError(

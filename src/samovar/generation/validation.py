@@ -121,6 +121,15 @@ def check_supported(config: Any) -> None:
         "token_healing": bool(config.token_healing),
         "watermarking_config": config.watermarking_config is not None,
     }
+    known = (None, "dynamic", "static", "hybrid", "sliding_window", "int8", "quantized")
+    if config.cache_implementation not in known:
+        raise ConfigError(
+            f"Unknown cache_implementation {config.cache_implementation!r}.",
+            "'int8' takes a quarter of the memory; every other cache is taken ahead, and slides where the model does.",
+        )
+    bits = (config.cache_config or {}).get("nbits", 8) if isinstance(config.cache_config, dict | None) else 8
+    if config.cache_implementation == "quantized" and bits != 8:
+        raise ConfigError(f"A cache of {bits} bits is not built.", "Use cache_implementation='int8'.")
     asked = [key for key, used in absent.items() if used]
     if asked:
         raise ConfigError(

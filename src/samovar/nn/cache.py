@@ -89,6 +89,13 @@ class LayerCache:
         self.keys, self.values = (roomier(one[:, :, columns], room) for one in (self.keys, self.values))
         self.first, self.owned = kept, True
 
+    def read(self, rows: Tensor) -> Tensor:
+        """Stored keys or values as attention reads them."""
+        return rows
+
+    def describe(self, other: LayerCache) -> None:
+        """Tell a copy how its rows are stored."""
+
     def change(self, change: Callable[[Tensor], Tensor]) -> None:
         """Put `change(tensor)` in place of the keys and of the values."""
         if self.keys is not None and self.values is not None:
@@ -116,8 +123,10 @@ class Cache:
     """The layers' caches, the mask of what they hold, and its length.
 
     Filled by a model's `forward(past_key_values=cache, use_cache=True)`, which changes it in place and gives it back.
-    `limit` is the longest length that will be held, where it is known.
+    `limit` is the longest length that will be held, where it is known; `layer_class` how a layer's part is stored.
     """
+
+    layer_class: type[LayerCache] = LayerCache
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -131,7 +140,7 @@ class Cache:
         """(keys, values) of each layer."""
         for layer in self.layers:
             if layer.keys is not None and layer.values is not None:
-                yield layer.keys[:, :, : layer.held], layer.values[:, :, : layer.held]
+                yield layer.read(layer.keys[:, :, : layer.held]), layer.read(layer.values[:, :, : layer.held])
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return list(self)[index]
@@ -139,7 +148,7 @@ class Cache:
     def layer(self, index: int, window: int | None = None) -> LayerCache:
         """The cache of one layer, made when it is first asked for; `window`: how many tokens a query there sees."""
         while len(self.layers) <= index:
-            self.layers.append(LayerCache(self.limit, window))
+            self.layers.append(self.layer_class(self.limit, window))
         return self.layers[index]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -198,6 +207,7 @@ class Cache:
     def copy(self) -> Cache:
         """A cache of its own that holds the same, so that several texts can follow one beginning."""
         other = type(self)(self.limit)
+        other.layer_class = self.layer_class
         self.copy_into(other)
         return other
 
@@ -209,6 +219,7 @@ class Cache:
             if layer.keys is not None and layer.values is not None:
                 new.first, new.length, layer.owned = layer.first, layer.length, False
                 new.keys, new.values = layer.keys[:, :, : layer.held], layer.values[:, :, : layer.held]
+                layer.describe(new)
 
 
 def picked(tensor: Tensor, rows: Tensor, held: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.errors import InputError, SamovarError, TaskError
 from samovar.extras import require
-from samovar.pipelines.registry import FEATURES, PIPELINE_REGISTRY, TaskSpec, cannot_do, infer_task, is_vision
+from samovar.pipelines.registry import FEATURES, PIPELINE_REGISTRY, TaskSpec, cannot_do, infer_task, is_vision, tasks_of
 
 if TYPE_CHECKING:
     from samovar.config import Config
@@ -144,6 +144,10 @@ def load_model(
     """The model with a head for this task; raises `TaskError` rather than start a head anew."""
     stated = None if settings is None else settings.architectures
     saved_from = (stated or [type(settings).__name__.replace("Config", "Model")])[0]
+    trained = set(tasks_of(saved_from)) - set(FEATURES.values())
+    if spec.saved_as and trained and spec.name not in {*trained, *FEATURES.values()}:
+        # Heads of two tasks may have the same names and sizes: the class says which one was trained.
+        raise TaskError(*cannot_do(saved_from, spec.name))
     errors: list[SamovarError] = []
     for auto in spec.auto_classes():
         try:
