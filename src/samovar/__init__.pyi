@@ -295,6 +295,7 @@ from .generation.constraints import SuppressTokensLogitsProcessor as SuppressTok
 from .generation.guidance import (
     UnbatchedClassifierFreeGuidanceLogitsProcessor as UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
+from .generation.manager import ContinuousBatchingManager as ContinuousBatchingManager
 from .generation.mixin import GenerationMixin as GenerationMixin
 from .generation.outputs import GenerateBeamDecoderOnlyOutput as GenerateBeamDecoderOnlyOutput
 from .generation.outputs import GenerateBeamEncoderDecoderOutput as GenerateBeamEncoderDecoderOutput
@@ -309,6 +310,7 @@ from .generation.penalties import RepetitionPenaltyLogitsProcessor as Repetition
 from .generation.penalties import SequenceBiasLogitsProcessor as SequenceBiasLogitsProcessor
 from .generation.processors import LogitsProcessor as LogitsProcessor
 from .generation.processors import LogitsProcessorList as LogitsProcessorList
+from .generation.requests import ContinuousBatchingConfig as ContinuousBatchingConfig
 from .generation.stopping import EosTokenCriteria as EosTokenCriteria
 from .generation.stopping import MaxLengthCriteria as MaxLengthCriteria
 from .generation.stopping import MaxTimeCriteria as MaxTimeCriteria

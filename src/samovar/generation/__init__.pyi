@@ -11,6 +11,7 @@ from .constraints import SuppressTokensLogitsProcessor as SuppressTokensLogitsPr
 from .guidance import (
     UnbatchedClassifierFreeGuidanceLogitsProcessor as UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
+from .manager import ContinuousBatchingManager as ContinuousBatchingManager
 from .mixin import GenerationMixin as GenerationMixin
 from .outputs import GenerateBeamDecoderOnlyOutput as GenerateBeamDecoderOnlyOutput
 from .outputs import GenerateBeamEncoderDecoderOutput as GenerateBeamEncoderDecoderOutput
@@ -25,6 +26,9 @@ from .penalties import RepetitionPenaltyLogitsProcessor as RepetitionPenaltyLogi
 from .penalties import SequenceBiasLogitsProcessor as SequenceBiasLogitsProcessor
 from .processors import LogitsProcessor as LogitsProcessor
 from .processors import LogitsProcessorList as LogitsProcessorList
+from .requests import ContinuousBatchingConfig as ContinuousBatchingConfig
+from .requests import GenerationOutput as GenerationOutput
+from .requests import RequestStatus as RequestStatus
 from .stopping import EosTokenCriteria as EosTokenCriteria
 from .stopping import MaxLengthCriteria as MaxLengthCriteria
 from .stopping import MaxTimeCriteria as MaxTimeCriteria

@@ -22,9 +22,9 @@ BLOCK = 64
 class Draws:
     """Uniform numbers in [0, 1): one per text and step; step t of a text is always the t-th number of its stream."""
 
-    def __init__(self, prompt: Prompt, seed: int | None, device: torch.device) -> None:
+    def __init__(self, prompt: Prompt, seed: int | None, device: torch.device, earlier: int = 0) -> None:
         seed = int(torch.randint(2**62, ())) if seed is None else seed
-        self.generators = [torch.Generator().manual_seed(one) for one in stream_seeds(prompt, seed)]
+        self.generators = [torch.Generator().manual_seed(one) for one in stream_seeds(prompt, seed, earlier)]
         # Single precision has too few numbers for large vocabularies, but is all that some devices have.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
         self.device = device
@@ -43,8 +43,8 @@ class Draws:
         return -torch.stack(noise).log().to(self.device)
 
 
-def stream_seeds(prompt: Prompt, seed: int) -> list[int]:
-    """One number per row."""
+def stream_seeds(prompt: Prompt, seed: int, earlier: int = 0) -> list[int]:
+    """One number per row; `earlier` equal prompts came before, in other batches."""
     rows = real_tokens(prompt.ids, prompt.mask)
     if prompt.encoder_ids is not None:
         sources = real_tokens(prompt.encoder_ids, prompt.encoder_mask)
@@ -52,7 +52,7 @@ def stream_seeds(prompt: Prompt, seed: int) -> list[int]:
     seen: Counter[tuple[int, ...]] = Counter()
     seeds = []
     for row in map(tuple, rows):
-        digest = hashlib.blake2b(repr((seed, seen[row], row)).encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(repr((seed, seen[row] + earlier, row)).encode(), digest_size=8).digest()
         seeds.append(int.from_bytes(digest, "little") >> 1)
         seen[row] += 1
     return seeds

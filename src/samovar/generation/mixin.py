@@ -19,6 +19,7 @@ from samovar.generation.config import GENERATION_FILE, GenerationConfig, layered
 from samovar.generation.draws import Draws
 from samovar.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
 from samovar.generation.lengths import set_lengths, window
+from samovar.generation.manager import ContinuousMixin
 from samovar.generation.prompt import end_tokens, read_prompt
 from samovar.generation.rules import build_criteria, build_processors
 from samovar.generation.sampling import write
@@ -34,7 +35,7 @@ from samovar.nn.packed import packed_for_few_rows
 logger = logging.getLogger(__name__)
 
 
-class GenerationMixin:
+class GenerationMixin(ContinuousMixin):
     """Adds `generate` and `generation_config` to a model; stands before the model's other bases.
 
     The model's forward returns `logits` (rows, tokens, vocabulary). To decode with a cache it takes `past_key_values`

@@ -157,6 +157,9 @@ class Attention(nn.Module):
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         ordered = True
+        if cache is not None and cache.paged:
+            read = cache.attend(query, key, value, self.scale, self.softcap)
+            return self.o_proj(read.transpose(1, 2).flatten(2)), None
         if cache is not None:
             key, value = cache.update(key, value)
             ordered = x.shape[1] > 1  # A single token is the last one, and sees all.

@@ -8,6 +8,7 @@ reads that remain).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,8 @@ class LayerCache:
     With a `window` only as many tokens are given back, and kept, as a query sees; a few more are kept so that the
     last ones can be forgotten again.
     """
+
+    paged: ClassVar[bool] = False  # whether `attend` is called in place of `update`
 
     def __init__(self, limit: int | None = None, window: int | None = None) -> None:
         self.limit = limit  # never more room than this, where the longest length is known
@@ -72,6 +75,10 @@ class LayerCache:
         self.values.narrow(2, begin, new).copy_(value)
         first, count = seen - self.first, self.length - seen
         return self.keys.narrow(2, first, count), self.values.narrow(2, first, count)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, softcap: float | None) -> Tensor:
+        """What queries (1, heads, tokens, dim) read, of a cache that knows which tokens belong together."""
+        raise NotImplementedError(f"{type(self).__name__} only stores.")
 
     def make_room(self, new: int) -> None:
         """Buffers for what is held and `new` more tokens; what no further token can see is dropped."""
@@ -127,6 +134,7 @@ class Cache:
     """
 
     layer_class: type[LayerCache] = LayerCache
+    paged: ClassVar[bool] = False
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit

@@ -224,7 +224,11 @@ class TextTransformer(Backbone):
         )
         if cache is not None:
             attention_mask = cache.extend_mask(attention_mask, x.shape[1])
-        readings = self.readings(attention_mask, x, past, position_ids)
+        if cache is not None and cache.paged:
+            kinds = self.layer_kinds or [FULL]
+            readings = [Reading(None, self.turns(kind, x, 0, position_ids), self.windows.get(kind)) for kind in kinds]
+        else:
+            readings = self.readings(attention_mask, x, past, position_ids)
         memory = self.memory(encoder_hidden_states, encoder_attention_mask, cache)
         states, weights, cross = self.run_blocks(self.layers, x, None, attentions, cache, readings, memory)
         if self.norm is not None:
@@ -285,11 +289,15 @@ class TextTransformer(Backbone):
             if bias is None:
                 bias = attention_bias(x.new_ones(1, keys), x.dtype, self.causal, new if past else None, window)
             bias = self.alibi(mask, keys, x.device).to(x.dtype) + bias
-        rotation = None
-        if self.rotary is not None:
-            places = torch.arange(past, past + new, device=x.device)[None] if position_ids is None else position_ids
-            rotation = self.rotary[kind](places, x.dtype, past + new if position_ids is None else None)
-        return Reading(bias, rotation, window if self.causal else None)
+        return Reading(bias, self.turns(kind, x, past, position_ids), window if self.causal else None)
+
+    def turns(self, kind: str, x: Tensor, past: int, position_ids: Tensor | None) -> Rotation | None:
+        """The turns of queries and keys in blocks of this kind, where the model has any."""
+        if self.rotary is None:
+            return None
+        new = x.shape[1]
+        places = torch.arange(past, past + new, device=x.device)[None] if position_ids is None else position_ids
+        return self.rotary[kind](places, x.dtype, past + new if position_ids is None else None)
 
 
 def resized(rows: Tensor, count: int) -> nn.Parameter:
