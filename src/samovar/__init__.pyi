@@ -91,6 +91,7 @@ from .architectures.gemma3 import Gemma3TextConfig as Gemma3TextConfig
 from .architectures.gemma3 import Gemma3TextForSequenceClassification as Gemma3TextForSequenceClassification
 from .architectures.gemma3 import Gemma3TextModel as Gemma3TextModel
 from .architectures.gpt2 import GPT2Config as GPT2Config
+from .architectures.gpt2 import GPT2DoubleHeadsModel as GPT2DoubleHeadsModel
 from .architectures.gpt2 import GPT2ForQuestionAnswering as GPT2ForQuestionAnswering
 from .architectures.gpt2 import GPT2ForSequenceClassification as GPT2ForSequenceClassification
 from .architectures.gpt2 import GPT2ForTokenClassification as GPT2ForTokenClassification
@@ -281,6 +282,7 @@ from .auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
 from .auto import AutoModelForSeq2SeqLM as AutoModelForSeq2SeqLM
 from .auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
 from .auto import AutoModelForTableQuestionAnswering as AutoModelForTableQuestionAnswering
+from .auto import AutoModelForTextEncoding as AutoModelForTextEncoding
 from .auto import AutoModelForTokenClassification as AutoModelForTokenClassification
 from .auto import AutoTokenizer as AutoTokenizer
 from .config import Config as Config

@@ -133,7 +133,7 @@ class AutoModelForNextSentencePrediction(AutoModel):
 class AutoModelForPreTraining(AutoModel):
     """The heads that an architecture is first trained with."""
 
-    tasks = ("pretraining", "masked-lm", "causal-lm")
+    tasks = ("pretraining", "masked-lm", "seq2seq-lm", "causal-lm")
 
 
 class AutoModelForCausalLM(AutoModel):
@@ -146,6 +146,16 @@ class AutoModelForSeq2SeqLM(AutoModel):
     """A text for a text."""
 
     tasks = ("seq2seq-lm",)
+
+
+class AutoModelForTextEncoding(AutoModel):
+    """What reads a text: the backbone, or of an encoder–decoder the encoder alone."""
+
+    @classmethod
+    def class_for(cls, model_type: str) -> type[Model]:
+        """The backbone, or its encoder where it has one that stands alone."""
+        backbone = backbone_class(model_type)
+        return backbone.tasks.get("text-encoding", backbone)
 
 
 class AutoModelForImageClassification(AutoModel):

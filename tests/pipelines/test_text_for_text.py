@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from learned_models import teach, word_tokenizer
-from tiny_checkpoints import TEXTS, lively, save_byte_pairs
+from tiny_checkpoints import TEXTS, Build, lively, plain, same, save_byte_pairs
 
 import samovar
 from samovar import pipeline
@@ -96,6 +96,12 @@ def test_a_text_beyond_the_encoder_is_cut(folder: str, caplog: pytest.LogCapture
         ours([long], truncation=False)
 
 
+def test_a_head_beside_another_writes(build: Build) -> None:
+    folder = build("gpt2", "GPT2DoubleHeadsModel")
+    ours, theirs = pipeline(model=folder, do_sample=False), transformers.pipeline("text-generation", model=folder)
+    assert ours("the cat", max_new_tokens=5) == theirs("the cat", max_new_tokens=5, do_sample=False)
+
+
 def test_lengths_that_look_wrong_are_told_of(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     summarize = pipeline("summarization", model=folder)
     summarize(FULL, max_length=40)
@@ -121,6 +127,15 @@ def test_bad_input(folder: str) -> None:
         ours("cat", return_tensors=True, return_text=True)
     assert ours("") == ours([""])
     assert ours([]) == []
+
+
+def test_masks_are_filled_by_a_bart(folder: str) -> None:
+    ours, theirs = pipeline("fill-mask", model=folder), transformers.pipeline("fill-mask", model=folder, device="cpu")
+    masked = ["the <mask> sat on the mat", "anna likes <mask> and <mask>"]
+    assert same(ours(masked), [plain(theirs(text)) for text in masked])
+    assert same(pipeline("fill-mask", model=ours.model, tokenizer=ours.tokenizer)(masked), ours(masked))
+    among = {"targets": ["Ġcat", "Ġdog"]}
+    assert same(ours(masked[0], **among), plain(theirs(masked[0], **among)))
 
 
 # Languages ------------------------------------------------------------------------------------------------------------

@@ -199,3 +199,5 @@ class BartForCausalLM(DecoderLM, backbone=BartDecoder, head=heads.LMHead, weight
 
 
 BartModel.tasks["causal-lm"] = BartForCausalLM
+# Its own training fills masks in the text that it writes.
+BartModel.tasks["masked-lm"] = BartForConditionalGeneration

@@ -11,6 +11,7 @@ from samovar.nn.norm import layer_norm
 from samovar.nn.positions import LearnedPositions
 from samovar.nn.transformer import TextTransformer
 from samovar.tasks import heads, text
+from samovar.tasks.double_heads import DoubleHead, DoubleHeads
 from samovar.weights.names import Split, Transpose
 
 
@@ -43,6 +44,11 @@ class GPT2Config(Config):
     scale_attn_by_inverse_layer_idx: bool = doc(False, "Divide them by the block's number as well.")
     reorder_and_upcast_attn: bool = doc(False, "Compute scores in float32, whatever the weights' type.")
     classifier_dropout: float | None = doc(None, "Dropout before a classifier of tokens; None: 0.1.")
+    summary_type: str = doc("cls_index", "Which state is scored where continuations are compared.")
+    summary_use_proj: bool = doc(True, "Project that state.")
+    summary_activation: str | None = doc(None, "Activation behind the projection.")
+    summary_proj_to_labels: bool = doc(True, "Project it to one number.")
+    summary_first_dropout: float = doc(0.1, "Dropout before the projection.")
     add_cross_attention: bool = doc(False, "Attend to the states of an encoder as well.")
     bos_token_id: int | None = doc(50256, "Token before a text.")
     eos_token_id: int | None = doc(50256, "Token after a text.")
@@ -141,3 +147,10 @@ class GPT2ForQuestionAnswering(
     text.QuestionAnswering, backbone=GPT2Model, head=heads.SpanClassifier, weights={"qa_outputs": "classifier"}
 ):
     """GPT-2 that marks the start and the end of an answer."""
+
+
+TWO = {"lm_head": "decoder", "multiple_choice_head.summary": "choice.classifier"}
+
+
+class GPT2DoubleHeadsModel(DoubleHeads, backbone=GPT2Model, head=DoubleHead, weights=TWO):
+    """GPT-2 that predicts the next token and scores continuations."""

@@ -68,3 +68,4 @@ class MBartForCausalLM(DecoderLM, backbone=MBartDecoder, head=heads.LMHead, weig
 
 
 MBartModel.tasks["causal-lm"] = MBartForCausalLM
+MBartModel.tasks["masked-lm"] = MBartForConditionalGeneration

@@ -58,3 +58,4 @@ class MT5ForQuestionAnswering(
 
 
 MT5Model.tasks["token-classification"] = MT5ForTokenClassification
+MT5Model.tasks["text-encoding"] = MT5EncoderModel

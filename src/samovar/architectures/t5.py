@@ -222,3 +222,4 @@ class T5ForQuestionAnswering(
 
 
 T5Model.tasks["token-classification"] = T5ForTokenClassification
+T5Model.tasks["text-encoding"] = T5EncoderModel

@@ -145,7 +145,8 @@ def load_model(
     stated = None if settings is None else settings.architectures
     saved_from = (stated or [type(settings).__name__.replace("Config", "Model")])[0]
     trained = set(tasks_of(saved_from)) - set(FEATURES.values())
-    if spec.saved_as and trained and spec.name not in {*trained, *FEATURES.values()}:
+    fits = spec.name in {*trained, *FEATURES.values()} or saved_from.endswith(spec.also)
+    if spec.saved_as and trained and not fits:
         # Heads of two tasks may have the same names and sizes: the class says which one was trained.
         raise TaskError(*cannot_do(saved_from, spec.name))
     errors: list[SamovarError] = []

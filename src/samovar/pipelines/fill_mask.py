@@ -31,8 +31,10 @@ class FillMaskPipeline(TextPipeline):
     model_tasks = ("masked-lm",)
 
     def checked_model(self, model: Any) -> Any:
-        """A masked-language model, or one of pre-training that has such a head beside another."""
+        """A masked-language model, one of pre-training that has such a head beside another, or a BART."""
         if getattr(model, "task", None) == "pretraining" and hasattr(model.head, "lm"):
+            return model
+        if getattr(model, "backbone", None) is not None and model.backbone.tasks.get("masked-lm") is type(model):
             return model
         return super().checked_model(model)
 

@@ -27,7 +27,8 @@ class TaskSpec:
 
     `pipeline` is a class or `"module:Class"`; `auto` holds the auto classes that load a model for it, as classes,
     names in `samovar.auto` or `"module:Class"`, the first that fits is taken; `saved_as` the ends of the class names
-    whose checkpoints have a trained head for it; `default` a (model id, revision) that is used when no model is named.
+    whose checkpoints have a trained head for it, `also` the ends of those whose head is for another task first;
+    `default` a (model id, revision) that is used when no model is named.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TaskSpec:
     auto: tuple[Any, ...]
     kind: str = "text"
     saved_as: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     default: tuple[str, str | None] | None = None
     aliases: tuple[str, ...] = field(default=())
 
@@ -87,12 +89,13 @@ BUILT_IN = [
         "fill_mask:FillMaskPipeline",
         "AutoModelForMaskedLM",
         ("ForMaskedLM", "BertForPreTraining", "AlbertForPreTraining"),
+        also=("BartForConditionalGeneration",),
     ),
     task(
         "text-generation",
         "text_generation:TextGenerationPipeline",
         "AutoModelForCausalLM",
-        ("ForCausalLM", "LMHeadModel"),
+        ("ForCausalLM", "LMHeadModel", "DoubleHeadsModel"),
     ),
     task(
         "text2text-generation",

@@ -199,6 +199,18 @@ class CausalLMOutput(Output):
     attentions: Layers
 
 
+class DoubleHeadsOutput(Output):
+    """`logits` (batch, choices, sequence, vocabulary) and `mc_logits` (batch, choices), with a loss each."""
+
+    loss: Tensor | None
+    mc_loss: Tensor | None
+    logits: Tensor
+    mc_logits: Tensor
+    past_key_values: Cache | None
+    hidden_states: Layers
+    attentions: Layers
+
+
 class MoeModelOutput(Output):
     """Of a backbone with experts; `router_logits` (tokens, experts) of each block."""
 
