@@ -28,6 +28,8 @@ EXTRA_OF = {
     "tensorboard": "tensorboard",
     "mlflow": "mlflow",
     "trackio": "trackio",
+    "fastapi": "hub",
+    "sqlalchemy": "hub",
     "onnx": "export",
     "onnxruntime": "export",
 }

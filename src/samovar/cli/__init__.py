@@ -18,6 +18,7 @@ COMMANDS = {
     "chat": "talk with a language model",
     "run": "run a task over texts, images or a file of them",
     "train": "fine-tune a model on a file of examples",
+    "hub": "serve a Hub of models and data sets, and look after it",
 }
 
 
@@ -46,8 +47,9 @@ def run_command(name: str, given: Sequence[str]) -> int:
     module = importlib.import_module(f"samovar.cli.{name}")
     parser = argparse.ArgumentParser(prog=f"samovar {name}")
     module.add_options(parser)
-    # Intermixed: inputs may stand behind options, as in `samovar run TASK --model M TEXT`.
-    options = parser.parse_intermixed_args(given)
+    # Intermixed: inputs may stand behind options, as in `samovar run TASK --model M TEXT`. Subcommands forbid it.
+    subcommands = any(isinstance(action, argparse._SubParsersAction) for action in parser._actions)
+    options = parser.parse_args(given) if subcommands else parser.parse_intermixed_args(given)
     try:
         return int(module.run(options))
     except SamovarError as error:

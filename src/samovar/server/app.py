@@ -1,0 +1,117 @@
+"""The Hub as an ASGI application."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import samovar
+from samovar.server.errors import BadRequestError, HubError
+from samovar.server.http.routing import RawPath
+from samovar.server.hub import Hub
+
+logger = logging.getLogger(__name__)
+# Requests that are worked on at a time, beyond those that only move bytes.
+THREADS = 64
+# The routes, in the order in which they are tried; `api/NAME.py` each, with a `router`.
+ROUTES = ("health",)
+
+
+def create_app(hub: Hub) -> ASGIApp:
+    """The application over an open Hub. Closing it closes the Hub."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        try:
+            yield
+        finally:
+            hub.close()
+
+    app = FastAPI(
+        title="Samovar Hub", version=samovar.__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url="/api/openapi.json", redirect_slashes=False,
+    )  # fmt: skip
+    app.state.hub = hub
+    for name in ROUTES:
+        app.include_router(import_module(f"samovar.server.api.{name}").router)
+    app.add_exception_handler(HubError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, missing)
+    app.add_exception_handler(Exception, failed)
+    return RequestIds(RawPath(app))
+
+
+class RequestIds:
+    """A number for each request, in its answer and in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the header."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        number = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = number
+
+        async def numbered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", number.encode())]
+            await send(message)
+
+        await self.app(scope, receive, numbered)
+
+
+def error_response(error: HubError) -> Response:
+    """An error as clients read it: status, code and message in headers (HEAD has no body), and JSON."""
+    headers = {"X-Error-Message": header_safe(error.message), **error.headers}
+    if error.code:
+        headers["X-Error-Code"] = error.code
+    return JSONResponse({"error": error.message, **error.more}, error.status, headers)
+
+
+def header_safe(text: str) -> str:
+    """The text as a header can carry it: one line of ASCII, not too long."""
+    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """What a service refused."""
+    assert isinstance(error, HubError)
+    return error_response(error)
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """A request that is not of the form that the route documents."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+    return error_response(BadRequestError("; ".join(wrong) or "The request has the wrong form."))
+
+
+async def missing(request: Request, error: Exception) -> Response:
+    """No such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    body: dict[str, Any] = {"error": str(error.detail)}
+    headers = {"X-Error-Message": header_safe(str(error.detail)), **(error.headers or {})}
+    return Response(json.dumps(body), error.status_code, headers, "application/json")
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """A mistake of ours: logged with the request's number, said without details."""
+    number = getattr(request.state, "request_id", "")
+    logger.error("%s %s failed (%s)", request.method, request.url.path, number, exc_info=error)
+    return JSONResponse({"error": f"Internal error; its number is {number}."}, 500)

@@ -1,0 +1,1 @@
+"""What may happen: permissions, commits, accounts, metadata. Services know no HTTP."""

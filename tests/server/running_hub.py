@@ -1,0 +1,96 @@
+"""Start, kill and stop `samovar hub serve` as a person would, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+COMMAND = [sys.executable, "-m", "samovar.cli", "hub"]
+
+
+class RunningHub:
+    """A Hub over a data folder."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data, self.settings = data, settings
+        self.process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the server's commands: `SAMOVAR_HUB_…` from the settings."""
+        return {**os.environ, **{f"SAMOVAR_HUB_{name.upper()}": value for name, value in self.settings.items()}}
+
+    def start(self, port: int = 0) -> str:
+        """Serve until `stop`; the address."""
+        command = [*COMMAND, "serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(self.data)]
+        with (self.data.parent / f"{self.data.name}.log").open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("Hub ready at "), f"{line!r}\n{self.log()}"
+        self.url = line.removeprefix("Hub ready at ").strip()
+        return self.url
+
+    def log(self) -> str:
+        """What the server wrote."""
+        return (self.data.parent / f"{self.data.name}.log").read_text()
+
+    def stop(self) -> int:
+        """End it with SIGTERM; the exit status."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(30)
+        self.process.stdout.close()
+        return status
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def command(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run `samovar hub …` on the data folder; what it printed."""
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--data", str(self.data)],
+            input=stdin, capture_output=True, text=True, env=self.environment, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def add_user(self, name: str, role: str = "write", admin: bool = False) -> str:
+        """Add a user with a token of that role; the token."""
+        more = ["--admin"] if admin else []
+        self.command("user", "add", name, "--password-stdin", *more, stdin=f"password of {name}\n")
+        return self.command("token", "create", name, "--role", role)
+
+    @cached_property
+    def alice(self) -> HfApi:
+        """The stock client, logged in as the user alice."""
+        return self.client(self.add_user("alice"))
+
+    @cached_property
+    def bob(self) -> HfApi:
+        """The stock client, logged in as the user bob."""
+        return self.client(self.add_user("bob"))
+
+    @property
+    def nobody(self) -> HfApi:
+        """The stock client without a token."""
+        return HfApi(endpoint=self.url, token=False)
+
+    def client(self, token: str) -> HfApi:
+        """The stock client with a token."""
+        return HfApi(endpoint=self.url, token=token)
