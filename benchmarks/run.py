@@ -29,6 +29,7 @@ BENCHMARKS = [
     "embeddings",
     "training",
     "generation",
+    "serving",
 ]
 
 
