@@ -68,13 +68,13 @@ class RepositoryNotFoundError(NotFoundError):
 class RevisionNotFoundError(NotFoundError):
     """The repository has no such branch, tag or commit."""
 
-    code = "RevisionNotFoundError"
+    code = "RevisionNotFound"
 
 
 class EntryNotFoundError(NotFoundError):
     """The revision has no such file or folder."""
 
-    code = "EntryNotFoundError"
+    code = "EntryNotFound"
 
 
 class GatedRepositoryError(HubError):
