@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from samovar.server.db.engine import mark_changed
 from samovar.server.db.tables import Account, PendingRefresh, Repository, RepositoryAlias
-from samovar.server.errors import ConflictError, ForbiddenError, NotFoundError
+from samovar.server.errors import ConflictError, ForbiddenError, NotFoundError, RepositoryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.repos.names import repository_name
 from samovar.server.services.access import Caller, RepoType, find_account
@@ -59,12 +59,20 @@ def create(
         return session.get_one(Repository, repository.id)
 
 
-def announce(session: Session, repository_id: int) -> None:
-    """To be written before references move: should this process be killed, the next one reads the repository again."""
-    if session.get(PendingRefresh, repository_id) is None:
-        session.add(PendingRefresh(repository_id=repository_id))
+def announce(session: Session, repository_id: int) -> int:
+    """To be written before references move; its number is for `refresh`, which removes it.
+
+    Should this process be killed in between, the next one finds it and reads the repository again. Raises
+    `RepositoryNotFoundError` if the repository went away meanwhile.
+    """
+    if session.get(Repository, repository_id) is None:
+        raise RepositoryNotFoundError
+    announcement = PendingRefresh(repository_id=repository_id)
+    session.add(announcement)
+    session.flush()
+    return announcement.id
 
 
-def pending(session: Session) -> list[int]:
-    """Repositories whose references may have moved without the database knowing."""
-    return list(session.scalars(select(PendingRefresh.repository_id)))
+def pending(session: Session) -> list[PendingRefresh]:
+    """References that may have moved without the database knowing."""
+    return list(session.scalars(select(PendingRefresh)))

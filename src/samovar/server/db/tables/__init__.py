@@ -11,30 +11,43 @@ from samovar.server.db.tables.accounts import (
     TokenScope,
 )
 from samovar.server.db.tables.base import Base
+from samovar.server.db.tables.discussions import Discussion, DiscussionEvent
 from samovar.server.db.tables.objects import RepositoryObject, StoredObject
+from samovar.server.db.tables.operation import Lease
 from samovar.server.db.tables.repositories import (
+    AccessRequest,
+    DeletedRepository,
     DownloadDay,
     Like,
     PendingRefresh,
     Repository,
     RepositoryAlias,
+    RepositoryContent,
+    SearchTerm,
     Sequence,
 )
 
 __all__ = [
+    "AccessRequest",
     "Account",
     "AuditEntry",
     "Base",
+    "DeletedRepository",
     "DeviceGrant",
+    "Discussion",
+    "DiscussionEvent",
     "DownloadDay",
     "Invitation",
+    "Lease",
     "Like",
     "LoginSession",
     "Membership",
     "PendingRefresh",
     "Repository",
     "RepositoryAlias",
+    "RepositoryContent",
     "RepositoryObject",
+    "SearchTerm",
     "Sequence",
     "StoredObject",
     "Token",

@@ -23,7 +23,8 @@ class Account(Base):
     name_key: Mapped[str] = mapped_column(String(96), unique=True)
     """The name in lower case: names that differ in case alone are the same."""
     full_name: Mapped[str] = mapped_column(String(200), default="")
-    email: Mapped[str | None] = mapped_column(String(254), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    """As the person gave it. Nobody has checked it, so it identifies nobody and need not be the only one."""
     password: Mapped[str | None] = mapped_column(String(255))
     """An argon2 hash."""
     is_admin: Mapped[bool] = mapped_column(default=False)
@@ -54,9 +55,13 @@ class Invitation(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    created_by: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    """None: the operator, on the Hub's own machine."""
     organisation_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    """None: it is good for signing up."""
     role: Mapped[str | None] = mapped_column(String(16))
+    for_user: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    """The only one who can use it; none: whoever has the code."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]
     used_by: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"))
@@ -80,6 +85,9 @@ class Token(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    refresh_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """Of a login on a device: the secret that brings a new token when this one has expired."""
+    refresh_expires_at: Mapped[datetime | None]
     account: Mapped[Account] = relationship()
     scopes: Mapped[list[TokenScope]] = relationship(cascade="all, delete-orphan")
 
@@ -123,6 +131,8 @@ class DeviceGrant(Base):
     client_id: Mapped[str] = mapped_column(String(100), default="")
     state: Mapped[str] = mapped_column(String(8), default="pending")
     """`pending`, `granted`, `denied` or `taken`."""
+    role: Mapped[str] = mapped_column(String(16), default="write")
+    """Of the token that the device will get; the person chooses."""
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     interval: Mapped[int] = mapped_column(default=5)
     polled_at: Mapped[datetime | None]

@@ -28,7 +28,6 @@ def upgrade() -> None:
         sa.Column("quota", sa.BigInteger(), nullable=True),
         sa.Column("created_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
-        sa.UniqueConstraint("email", name=op.f("uq_accounts_email")),
         sa.UniqueConstraint("name_key", name=op.f("uq_accounts_name_key")),
     )
     op.create_table(
@@ -46,6 +45,22 @@ def upgrade() -> None:
         batch_op.create_index("ix_audit_actor_at", ["actor", "at"], unique=False)
         batch_op.create_index("ix_audit_target_at", ["target", "at"], unique=False)
 
+    op.create_table(
+        "deleted_repositories",
+        sa.Column("repository_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("repository_id", name=op.f("pk_deleted_repositories")),
+    )
+    with op.batch_alter_table("deleted_repositories", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deleted_repositories_changed"), ["changed"], unique=False)
+
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("holder", sa.String(length=60), nullable=False),
+        sa.Column("until", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
     op.create_table(
         "objects",
         sa.Column("sha256", sa.String(length=64), nullable=False),
@@ -65,6 +80,7 @@ def upgrade() -> None:
         sa.Column("user_code", sa.String(length=16), nullable=False),
         sa.Column("client_id", sa.String(length=100), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=True),
         sa.Column("interval", sa.Integer(), nullable=False),
         sa.Column("polled_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
@@ -80,15 +96,19 @@ def upgrade() -> None:
         "invitations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("created_by", sa.Integer(), nullable=False),
+        sa.Column("created_by", sa.Integer(), nullable=True),
         sa.Column("organisation_id", sa.Integer(), nullable=True),
         sa.Column("role", sa.String(length=16), nullable=True),
+        sa.Column("for_user", sa.Integer(), nullable=True),
         sa.Column("created_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
         sa.Column("expires_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
         sa.Column("used_by", sa.Integer(), nullable=True),
         sa.Column("used_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["created_by"], ["accounts.id"], name=op.f("fk_invitations_created_by_accounts"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["for_user"], ["accounts.id"], name=op.f("fk_invitations_for_user_accounts"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
@@ -164,15 +184,9 @@ def upgrade() -> None:
         sa.Column("pipeline_tag", sa.String(length=60), nullable=True),
         sa.Column("library_name", sa.String(length=60), nullable=True),
         sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("card", sa.JSON(), nullable=False),
-        sa.Column("card_text", sa.Text(), nullable=False),
-        sa.Column("config", sa.JSON(), nullable=False),
-        sa.Column("safetensors", sa.JSON(), nullable=False),
         sa.Column("parameters", sa.BigInteger(), nullable=True),
         sa.Column("architecture", sa.String(length=100), nullable=True),
         sa.Column("labels", sa.Integer(), nullable=True),
-        sa.Column("files", sa.JSON(), nullable=False),
-        sa.Column("warnings", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["created_by"], ["accounts.id"], name=op.f("fk_repositories_created_by_accounts"), ondelete="SET NULL"
         ),
@@ -181,6 +195,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_repositories")),
         sa.UniqueConstraint("type", "name_key", name=op.f("uq_repositories_type_name_key")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("repositories", schema=None) as batch_op:
         batch_op.create_index("ix_repositories_changed", ["changed"], unique=False)
@@ -198,15 +213,71 @@ def upgrade() -> None:
         sa.Column("expires_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
         sa.Column("revoked_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
         sa.Column("last_used_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
+        sa.Column("refresh_digest", sa.String(length=64), nullable=True),
+        sa.Column("refresh_expires_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_tokens_account_id_accounts"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
+        sa.UniqueConstraint("refresh_digest", name=op.f("uq_tokens_refresh_digest")),
     )
     with op.batch_alter_table("tokens", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_tokens_account_id"), ["account_id"], unique=False)
 
+    op.create_table(
+        "access_requests",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("repository_id", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("fields", sa.JSON(), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("created_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
+        sa.Column("handled_by", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_access_requests_account_id_accounts"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["handled_by"], ["accounts.id"], name=op.f("fk_access_requests_handled_by_accounts"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["repositories.id"],
+            name=op.f("fk_access_requests_repository_id_repositories"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_requests")),
+        sa.UniqueConstraint("repository_id", "account_id", name=op.f("uq_access_requests_repository_id_account_id")),
+    )
+    with op.batch_alter_table("access_requests", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_access_requests_account_id"), ["account_id"], unique=False)
+
+    op.create_table(
+        "discussions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("repository_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(length=300), nullable=False),
+        sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("is_pull_request", sa.Boolean(), nullable=False),
+        sa.Column("base", sa.String(length=250), nullable=False),
+        sa.Column("merge_commit", sa.String(length=40), nullable=True),
+        sa.Column("author_id", sa.Integer(), nullable=True),
+        sa.Column("author_name", sa.String(length=96), nullable=False),
+        sa.Column("created_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["accounts.id"], name=op.f("fk_discussions_author_id_accounts"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["repositories.id"],
+            name=op.f("fk_discussions_repository_id_repositories"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_discussions")),
+        sa.UniqueConstraint("repository_id", "number", name=op.f("uq_discussions_repository_id_number")),
+    )
     op.create_table(
         "download_days",
         sa.Column("repository_id", sa.Integer(), nullable=False),
@@ -238,6 +309,7 @@ def upgrade() -> None:
 
     op.create_table(
         "pending_refreshes",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("repository_id", sa.Integer(), nullable=False),
         sa.Column("since", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -246,8 +318,12 @@ def upgrade() -> None:
             name=op.f("fk_pending_refreshes_repository_id_repositories"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("repository_id", name=op.f("pk_pending_refreshes")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_refreshes")),
+        sqlite_autoincrement=True,
     )
+    with op.batch_alter_table("pending_refreshes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pending_refreshes_repository_id"), ["repository_id"], unique=False)
+
     op.create_table(
         "repository_aliases",
         sa.Column("type", sa.String(length=8), nullable=False),
@@ -264,6 +340,23 @@ def upgrade() -> None:
     with op.batch_alter_table("repository_aliases", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_repository_aliases_repository_id"), ["repository_id"], unique=False)
 
+    op.create_table(
+        "repository_contents",
+        sa.Column("repository_id", sa.Integer(), nullable=False),
+        sa.Column("card", sa.JSON(), nullable=False),
+        sa.Column("card_text", sa.Text(), nullable=False),
+        sa.Column("config", sa.JSON(), nullable=False),
+        sa.Column("safetensors", sa.JSON(), nullable=False),
+        sa.Column("files", sa.JSON(), nullable=False),
+        sa.Column("warnings", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["repositories.id"],
+            name=op.f("fk_repository_contents_repository_id_repositories"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("repository_id", name=op.f("pk_repository_contents")),
+    )
     op.create_table(
         "repository_objects",
         sa.Column("repository_id", sa.Integer(), nullable=False),
@@ -289,6 +382,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_repository_objects_sha256"), ["sha256"], unique=False)
 
     op.create_table(
+        "search_terms",
+        sa.Column("repository_id", sa.Integer(), nullable=False),
+        sa.Column("term", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["repositories.id"],
+            name=op.f("fk_search_terms_repository_id_repositories"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "term", name=op.f("pk_search_terms")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("search_terms", schema=None) as batch_op:
+        batch_op.create_index("ix_search_terms_term", ["term", "count", "repository_id"], unique=False)
+
+    op.create_table(
         "token_scopes",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("token_id", sa.Integer(), nullable=False),
@@ -312,30 +422,70 @@ def upgrade() -> None:
     with op.batch_alter_table("token_scopes", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_token_scopes_token_id"), ["token_id"], unique=False)
 
+    op.create_table(
+        "discussion_events",
+        sa.Column("id", sa.String(length=24), nullable=False),
+        sa.Column("discussion_id", sa.Integer(), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("author_id", sa.Integer(), nullable=True),
+        sa.Column("author_name", sa.String(length=96), nullable=False),
+        sa.Column("created_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["accounts.id"], name=op.f("fk_discussion_events_author_id_accounts"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["discussion_id"],
+            ["discussions.id"],
+            name=op.f("fk_discussion_events_discussion_id_discussions"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_discussion_events")),
+    )
+    with op.batch_alter_table("discussion_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_discussion_events_discussion_id"), ["discussion_id"], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     """Take back."""
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("discussion_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_discussion_events_discussion_id"))
+
+    op.drop_table("discussion_events")
     with op.batch_alter_table("token_scopes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_token_scopes_token_id"))
 
     op.drop_table("token_scopes")
+    with op.batch_alter_table("search_terms", schema=None) as batch_op:
+        batch_op.drop_index("ix_search_terms_term")
+
+    op.drop_table("search_terms")
     with op.batch_alter_table("repository_objects", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_repository_objects_sha256"))
 
     op.drop_table("repository_objects")
+    op.drop_table("repository_contents")
     with op.batch_alter_table("repository_aliases", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_repository_aliases_repository_id"))
 
     op.drop_table("repository_aliases")
+    with op.batch_alter_table("pending_refreshes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_pending_refreshes_repository_id"))
+
     op.drop_table("pending_refreshes")
     with op.batch_alter_table("likes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_likes_repository_id"))
 
     op.drop_table("likes")
     op.drop_table("download_days")
+    op.drop_table("discussions")
+    with op.batch_alter_table("access_requests", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_access_requests_account_id"))
+
+    op.drop_table("access_requests")
     with op.batch_alter_table("tokens", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_tokens_account_id"))
 
@@ -357,6 +507,11 @@ def downgrade() -> None:
     op.drop_table("device_grants")
     op.drop_table("sequences")
     op.drop_table("objects")
+    op.drop_table("leases")
+    with op.batch_alter_table("deleted_repositories", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deleted_repositories_changed"))
+
+    op.drop_table("deleted_repositories")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index("ix_audit_target_at")
         batch_op.drop_index("ix_audit_actor_at")
