@@ -6,8 +6,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from samovar.server.db.engine import mark_changed
-from samovar.server.db.tables import Account, PendingRefresh, Repository, RepositoryAlias
+from samovar.server.db.engine import mark_changed, next_change
+from samovar.server.db.tables import Account, DeletedRepository, PendingRefresh, Repository, RepositoryAlias
 from samovar.server.errors import ConflictError, ForbiddenError, NotFoundError, RepositoryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.repos.names import repository_name
@@ -76,3 +76,9 @@ def announce(session: Session, repository_id: int) -> int:
 def pending(session: Session) -> list[PendingRefresh]:
     """References that may have moved without the database knowing."""
     return list(session.scalars(select(PendingRefresh)))
+
+
+def forget(session: Session, repository: Repository) -> None:
+    """Delete the repository's row, telling the search index in every process; its git folder is left to the caller."""
+    session.add(DeletedRepository(repository_id=repository.id, changed=next_change(session)))
+    session.delete(repository)
