@@ -9,6 +9,7 @@ import uvicorn
 
 from samovar.errors import SamovarError
 from samovar.server.app import create_app
+from samovar.server.http.sendfile import SendfileProtocol
 from samovar.server.hub import Hub
 from samovar.server.settings import Settings
 
@@ -58,7 +59,7 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         create_app(Hub.open(settings)),
         loop="asyncio",
-        http="httptools",
+        http=SendfileProtocol,
         log_level=settings.log_level,
         log_config=None,
         access_log=settings.log_level == "debug",
