@@ -83,6 +83,20 @@ class GatedRepositoryError(HubError):
     status = 403
     code = "GatedRepo"
 
+    def __init__(self, cause: str, next_step: str = "", anonymous: bool = False) -> None:
+        super().__init__(cause, next_step)
+        if anonymous:
+            self.status = 401
+
+
+class DisabledRepositoryError(HubError):
+    """Nobody reads the files of this repository any more. Clients know the sentence."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Access to this resource is disabled.")
+
 
 class NotSupportedError(HubError):
     """This Hub does not have that family of routes."""

@@ -4,18 +4,40 @@ looks the same as one that does not exist."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, false, literal, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
-from samovar.server.db.tables import Account, Repository, RepositoryAlias
-from samovar.server.errors import ForbiddenError, RepositoryNotFoundError, UnauthenticatedError
+from samovar.server.db.tables import AccessRequest, Account, Repository, RepositoryAlias
+from samovar.server.errors import (
+    DisabledRepositoryError,
+    ForbiddenError,
+    GatedRepositoryError,
+    RepositoryNotFoundError,
+    UnauthenticatedError,
+)
 
 RepoType = Literal["model", "dataset", "space"]
 TYPES: tuple[RepoType, ...] = ("model", "dataset", "space")
-# Roles of a member of an organisation, each with the rights of those before it.
+# Roles of a member of an organisation, each with the rights of those before it: `contributor` makes repositories and
+# changes and administers their own, `write` those of all, `admin` also the organisation itself.
 ROLES = ("read", "contributor", "write", "admin")
+# Roles of tokens. `admin` may do what a person may in the browser, such as making tokens.
+TOKEN_ROLES = ("read", "write", "admin", "fineGrained")
+
+
+class Owned(Protocol):
+    """What deciding needs to know of a repository."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def owner_id(self) -> int: ...
+    @property
+    def private(self) -> bool: ...
+    @property
+    def created_by(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -37,17 +59,41 @@ class Caller:
     address: str = ""
     csrf: str | None = None
     """Of the browser's session: forms must send it back."""
+    session: str | None = None
+    """The browser's session, by the digest of its cookie."""
 
     @property
     def anonymous(self) -> bool:
         """Nobody is logged in."""
         return self.account_id is None
 
+    @property
+    def runs_hub(self) -> bool:
+        """Whether the caller acts as one who runs the Hub: not with just any token."""
+        return self.is_admin and self.token_role in (None, "admin")
+
     def require_login(self) -> int:
         """The account's id. Raises `UnauthenticatedError`."""
         if self.account_id is None:
             raise UnauthenticatedError("You are not logged in.", "Log in, or send a token: `hf auth login`.")
         return self.account_id
+
+    def require_person(self) -> int:
+        """The account's id, for what concerns the account itself (tokens, members, password).
+
+        Raises `UnauthenticatedError`, or `ForbiddenError` for a token that only works with repositories: whoever finds
+        such a token must not be able to make a stronger one.
+        """
+        account_id = self.require_login()
+        if self.token_role not in (None, "admin"):
+            raise ForbiddenError("This token may not change the account.", "Use the browser, or a token of role admin.")
+        return account_id
+
+    def require_hub_admin(self) -> None:
+        """Raises `UnauthenticatedError`, or `ForbiddenError` for those who do not run the Hub."""
+        self.require_login()
+        if not self.runs_hub:
+            raise ForbiddenError("This is for those who run the Hub.", "Use a token of role admin of such an account.")
 
     def role_in(self, account_id: int) -> str | None:
         """The caller's role over an account: `admin` over oneself."""
@@ -63,17 +109,16 @@ class Caller:
             for one in rights
         )
 
-    def may_see(self, repository: Repository) -> bool:
-        """Whether the repository exists for the caller."""
+    def may_see(self, repository: Owned) -> bool:
+        """Whether the repository exists for the caller. `visible_to` says the same in SQL."""
         if not repository.private:
             return True
-        if self.anonymous:
+        if self.anonymous or (self.role_in(repository.owner_id) is None and not self.runs_hub):
             return False
-        if self.token_role == "fineGrained":
-            return self.scoped(repository.owner_id, repository.id, "read")
-        return self.role_in(repository.owner_id) is not None or (self.is_admin and self.token_role in (None, "admin"))
+        # A scope narrows what the person may do; it outlives their membership, and gives nothing by itself.
+        return self.token_role != "fineGrained" or self.scoped(repository.owner_id, repository.id, "read")
 
-    def may_write(self, repository: Repository) -> bool:
+    def may_write(self, repository: Owned) -> bool:
         """Whether the caller may push to the repository."""
         return self.may_see(repository) and self.may_write_in(
             repository.owner_id, repository.id, created_by=repository.created_by
@@ -86,21 +131,41 @@ class Caller:
         if self.token_role == "fineGrained" and not self.scoped(owner_id, repository_id, "write"):
             return False
         role = self.role_in(owner_id)
-        if role == "contributor":  # Makes repositories and pushes to those of their own.
+        if role == "contributor" and not self.runs_hub:  # Makes repositories and pushes to those of their own.
             return repository_id is None or created_by == self.account_id
-        return role in ("write", "admin") or (self.is_admin and self.token_role in (None, "admin"))
+        return role in ("write", "admin") or self.runs_hub
 
-    def may_administer(self, repository: Repository) -> bool:
-        """Whether the caller may delete, rename, or change who sees it: who made it, or who runs its owner."""
-        if not self.may_write(repository):
-            return False
-        role = self.role_in(repository.owner_id)
-        return role == "admin" or (role in ("write", "contributor") and repository.created_by == self.account_id) or (
-            role is None and self.is_admin
-        )  # fmt: skip
+    def may_administer(self, repository: Owned) -> bool:
+        """Whether the caller may delete, rename, or change who sees it: as in the field, whoever may write to it."""
+        return self.may_write(repository)
+
+    def may_run(self, organisation_id: int) -> bool:
+        """Whether the caller may change an organisation's members and settings."""
+        return self.token_role in (None, "admin") and (
+            self.organisations.get(organisation_id) == "admin" or self.runs_hub
+        )
 
 
 ANONYMOUS = Caller()
+
+
+def visible_to(caller: Caller) -> ColumnElement[bool]:
+    """`Caller.may_see` as a condition on `Repository`, for lists and counts."""
+    if caller.account_id is None:
+        return Repository.private.is_(False)
+    reached: ColumnElement[bool] = (
+        true() if caller.runs_hub else Repository.owner_id.in_([caller.account_id, *caller.organisations])
+    )
+    if caller.token_role == "fineGrained":
+        reached = and_(
+            reached,
+            or_(
+                false(),
+                Repository.owner_id.in_([number for kind, number, _ in caller.scopes if kind == "account"]),
+                Repository.id.in_([number for kind, number, _ in caller.scopes if kind == "repository"]),
+            ),
+        )
+    return or_(Repository.private.is_(False), reached)
 
 
 def find(session: Session, type_: str, name: str, caller: Caller, right: str = "read") -> Repository:
@@ -110,14 +175,20 @@ def find(session: Session, type_: str, name: str, caller: Caller, right: str = "
     `UnauthenticatedError` or `ForbiddenError` if they may see it but not do this.
     """
     key = name.lower()
-    repository = session.scalar(select(Repository).where(Repository.type == type_, Repository.name_key == key))
-    if repository is None:
-        repository = session.scalar(
-            select(Repository)
+    columns = (Repository.id, Repository.owner_id, Repository.private, Repository.created_by)
+    # One small question, whether there is such a repository or not: neither its size nor a second look-up tells.
+    found = session.execute(
+        union_all(
+            select(*columns, literal(0).label("rank")).where(Repository.type == type_, Repository.name_key == key),
+            select(*columns, literal(1).label("rank"))
             .join(RepositoryAlias, RepositoryAlias.repository_id == Repository.id)
-            .where(RepositoryAlias.type == type_, RepositoryAlias.name_key == key)
-        )
-    if repository is None or not caller.may_see(repository):
+            .where(RepositoryAlias.type == type_, RepositoryAlias.name_key == key),
+        ).order_by("rank")
+    ).first()
+    if found is None or not caller.may_see(found):
+        raise RepositoryNotFoundError(anonymous=caller.anonymous)
+    repository = session.get(Repository, found.id)
+    if repository is None:  # Deleted in between.
         raise RepositoryNotFoundError(anonymous=caller.anonymous)
     if right == "read" or (caller.may_write(repository) if right == "write" else caller.may_administer(repository)):
         return repository
@@ -125,6 +196,38 @@ def find(session: Session, type_: str, name: str, caller: Caller, right: str = "
     if caller.token_role == "read":
         raise ForbiddenError("This token may only read.", "Make one with the role `write`.")
     raise ForbiddenError(f"You have no right to {'change' if right == 'write' else 'administer'} {repository.name}.")
+
+
+def may_read_files(session: Session, caller: Caller, repository: Repository) -> bool:
+    """Whether the caller, who may see the repository, may also read its files: gated ones are for those let in."""
+    if repository.disabled:
+        return False
+    if not repository.gated or caller.runs_hub:
+        return True
+    if caller.account_id is None:
+        return False
+    if caller.token_role == "fineGrained" and not caller.scoped(repository.owner_id, repository.id, "read"):
+        return False
+    return caller.role_in(repository.owner_id) is not None or (
+        session.scalar(
+            select(AccessRequest.status).where(
+                AccessRequest.repository_id == repository.id, AccessRequest.account_id == caller.account_id
+            )
+        )
+        == "accepted"
+    )
+
+
+def require_files(session: Session, caller: Caller, repository: Repository) -> None:
+    """Raises `DisabledRepositoryError` or `GatedRepositoryError` when the caller may not read the files."""
+    if may_read_files(session, caller, repository):
+        return
+    if repository.disabled:
+        raise DisabledRepositoryError
+    what = f"Access to {repository.type} {repository.name} is restricted"
+    if caller.anonymous:
+        raise GatedRepositoryError(f"{what}.", "Log in, and ask for access on its page.", anonymous=True)
+    raise GatedRepositoryError(f"{what} and you are not in the authorized list.", "Ask for access on its page.")
 
 
 def find_account(session: Session, name: str) -> Account | None:
