@@ -43,5 +43,5 @@ def matches(header: str | None, etag: str) -> bool:
 
 
 def range_holds(if_range: str | None, etag: str) -> bool:
-    """Whether a range may be sent: no `If-Range`, or one that names exactly this content; weak tags and dates do not."""
+    """Whether a range may be sent: no `If-Range`, or one that names this very content; weak tags do not."""
     return if_range is None or if_range.strip() == f'"{etag}"'
