@@ -155,7 +155,7 @@ class AutoModelForTextEncoding(AutoModel):
     def class_for(cls, model_type: str) -> type[Model]:
         """The backbone, or its encoder where it has one that stands alone."""
         backbone = backbone_class(model_type)
-        return backbone.tasks.get("text-encoding", backbone)
+        return backbone.encoder_class or backbone
 
 
 class AutoModelForImageClassification(AutoModel):

@@ -113,7 +113,9 @@ def table_types(rows: int, length: int) -> Tensor:
     column = torch.where(place < 0, 0, place // 2 % 2 + 1)
     row = torch.where(place < 0, 0, place // 4)
     inside = (place >= 0).long()
-    kinds = torch.stack([inside, column, row, inside * (row == 1), row, inside * (2 - row), inside * row], dim=-1)
+    kinds = torch.stack(
+        [inside, column, row, inside * (row == 1), row, inside * (2 - row).clamp(min=0), inside * row], dim=-1
+    )
     return kinds.expand(rows, -1, -1).contiguous()
 
 

@@ -54,6 +54,7 @@ class BartConfig(Config):
     use_cache: bool = doc(True, "Keep keys and values while a text is written.")
     init_std: float = doc(0.02, "Standard deviation of new matrices.")
     scale_embedding: bool = doc(False, "Multiply words by the square root of the width.")
+    add_cross_attention: bool = doc(False, "The decoder alone reads an encoder of another model.")
     is_encoder_decoder: bool = doc(True, "It has both parts.")
     bos_token_id: int | None = doc(0, "Token before a text.")
     pad_token_id: int | None = doc(1, "Token that fills up a batch.")

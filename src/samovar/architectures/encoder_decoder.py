@@ -70,16 +70,21 @@ def part_config(given: Config | Mapping[str, Any] | None, default: Mapping[str, 
 
 
 def part_class(config: Config, name: str) -> type[Model]:
-    """The class of a part. Raises `ConfigError` for a decoder that cannot read an encoder."""
+    """The class of a part. Raises `ConfigError` for one that cannot be this part."""
     backbone = backbone_class(config.model_type)
     if name == "encoder":
+        if "seq2seq-lm" in backbone.tasks:
+            raise ConfigError(
+                f"{config.model_type!r} has an encoder and a decoder already, so it cannot be the encoder here.",
+                "Use one that only reads, such as bert, roberta or longformer.",
+            )
         return backbone
     found = backbone.tasks.get("causal-lm")
     takes = found is not None and "encoder_hidden_states" in inspect.signature(found.forward).parameters
     if found is None or not takes or "add_cross_attention" not in config.__dataclass_fields__:
         raise ConfigError(
             f"{config.model_type!r} cannot be a decoder here: it builds no attention to an encoder.",
-            "Use one that does, such as bert, roberta, electra or gpt2.",
+            "Use one that does, such as bert, roberta, electra, gpt2 or bart.",
         )
     return found
 

@@ -32,6 +32,7 @@ class MT5Model(T5Model):
     """mT5 without a head."""
 
     config_class = MT5Config
+    encoder_class = MT5EncoderModel
 
 
 class MT5ForConditionalGeneration(Seq2SeqLM, backbone=MT5Model, head=T5LMHead, weights={"lm_head": "decoder"}):
@@ -58,4 +59,3 @@ class MT5ForQuestionAnswering(
 
 
 MT5Model.tasks["token-classification"] = MT5ForTokenClassification
-MT5Model.tasks["text-encoding"] = MT5EncoderModel

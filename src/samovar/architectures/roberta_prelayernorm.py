@@ -24,6 +24,7 @@ class RobertaPreLayerNormModel(roberta.RobertaModel):
     weights = {
         **{name: ours for name, ours in BertModel.weights.items() if not name.endswith("output.LayerNorm")},
         f"{LAYER}.attention.LayerNorm": "layers.{i}.self_attn_norm",
+        f"{LAYER}.crossattention.LayerNorm": "layers.{i}.cross_attn_norm",
         f"{LAYER}.intermediate.LayerNorm": "layers.{i}.mlp_norm",
         "LayerNorm": "norm",
     }

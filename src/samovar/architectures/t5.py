@@ -125,6 +125,7 @@ class T5Model(T5Weights, EncoderDecoder):
     """T5 without a head."""
 
     config_class: ClassVar[type[Config]] = T5Config
+    encoder_class: ClassVar[type[Backbone] | None] = T5EncoderModel
     weights = {
         "shared": "shared",
         "encoder.embed_tokens": "encoder.embeddings.word",
@@ -222,4 +223,3 @@ class T5ForQuestionAnswering(
 
 
 T5Model.tasks["token-classification"] = T5ForTokenClassification
-T5Model.tasks["text-encoding"] = T5EncoderModel

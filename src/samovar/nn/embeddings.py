@@ -72,7 +72,7 @@ class TextEmbeddings(nn.Module):
             summed = summed + self.word(token_type_ids)
         if self.position is not None:
             if position_ids is None:
-                rows = self.position.positions(input_ids, x) + past
+                rows = self.position.positions(input_ids, x, past)
             else:
                 rows = self.position.rows(position_ids)
             summed = summed + self.position(rows).to(summed.dtype)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class LearnedPositions(nn.Embedding):
     """One learned vector per position, counted from 0 for all tokens (Devlin et al. 2019)."""
 
-    def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
-        """Position indices that broadcast to (batch, sequence)."""
-        return torch.arange(embeds.shape[1], device=embeds.device)[None]
+    def positions(self, input_ids: Tensor | None, embeds: Tensor, past: int = 0) -> Tensor:
+        """Position indices that broadcast to (batch, sequence), of tokens after `past` others."""
+        return torch.arange(past, past + embeds.shape[1], device=embeds.device)[None]
 
     def rows(self, position_ids: Tensor) -> Tensor:
         """The rows of the table for positions that the caller counted."""
@@ -27,8 +27,8 @@ class OffsetPositions(LearnedPositions):
         super().__init__(count + offset, hidden)
         self.offset = offset
 
-    def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
-        return super().positions(input_ids, embeds) + self.offset
+    def positions(self, input_ids: Tensor | None, embeds: Tensor, past: int = 0) -> Tensor:
+        return super().positions(input_ids, embeds, past) + self.offset
 
     def rows(self, position_ids: Tensor) -> Tensor:
         return position_ids + self.offset
@@ -40,12 +40,12 @@ class PaddingAwarePositions(LearnedPositions):
     Padding tokens themselves stand at `padding_idx`. Embeddings given in place of ids are all real.
     """
 
-    def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
+    def positions(self, input_ids: Tensor | None, embeds: Tensor, past: int = 0) -> Tensor:
         start = self.padding_idx or 0
         if input_ids is None:
-            return torch.arange(embeds.shape[1], device=embeds.device)[None] + start + 1
+            return super().positions(None, embeds, past + start + 1)
         real = (input_ids != start).to(torch.int64)
-        return real.cumsum(1) * real + start
+        return (real.cumsum(1) + past) * real + start
 
 
 class SinusoidalPositions(nn.Module):
@@ -64,13 +64,13 @@ class SinusoidalPositions(nn.Module):
         falls = half if padding_idx is None else max(half - 1, 1)
         self.frequencies = [10_000.0 ** (-index / falls) for index in range(half)]
 
-    def positions(self, input_ids: Tensor | None, embeds: Tensor) -> Tensor:
-        """Position indices that broadcast to (batch, sequence)."""
-        start = 0 if self.padding_idx is None else self.padding_idx + 1
+    def positions(self, input_ids: Tensor | None, embeds: Tensor, past: int = 0) -> Tensor:
+        """Position indices that broadcast to (batch, sequence), of tokens after `past` others."""
+        start = past if self.padding_idx is None else past + self.padding_idx + 1
         if input_ids is None or self.padding_idx is None:
-            return torch.arange(embeds.shape[1], device=embeds.device)[None] + start
+            return torch.arange(start, start + embeds.shape[1], device=embeds.device)[None]
         real = (input_ids != self.padding_idx).long()
-        return real.cumsum(1) * real + self.padding_idx
+        return (real.cumsum(1) + past) * real + self.padding_idx
 
     def rows(self, position_ids: Tensor) -> Tensor:
         """The positions for those that the caller counted."""

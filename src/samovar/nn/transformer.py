@@ -63,6 +63,8 @@ class Backbone(Model):
         cls.tasks = {}
 
     has_pooler: ClassVar[bool] = False
+    # The part that reads, where it is a model of its own.
+    encoder_class: ClassVar[type[Backbone] | None] = None
     # Task → the named class for it; filled as the classes are declared.
     tasks: ClassVar[dict[str, type[Model]]] = {}
 
