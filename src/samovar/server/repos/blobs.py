@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import pygit2
 
-from samovar.server.repos import pointers
-from samovar.server.repos.pointers import Pointer
+from samovar.server.objects.pointers import LARGEST, Pointer, parse
 
 # Blobs that are remembered; about 200 bytes each.
 REMEMBERED = 200_000
+# No pointer is shorter: its hash alone takes more.
+SHORTEST = 100
 
 
 class Blob(NamedTuple):
@@ -37,7 +38,7 @@ class Blobs:
                 return known
         name = pygit2.Oid(raw=oid)
         size = repo.odb.read_header(name)[1]
-        blob = Blob(size, pointers.parse(repo.odb.read(name)[1]) if 100 <= size <= pointers.LONGEST else None)
+        blob = Blob(size, parse(repo.odb.read(name)[1]) if SHORTEST <= size <= LARGEST else None)
         with self.lock:
             self.known[oid] = blob
             if len(self.known) > REMEMBERED:

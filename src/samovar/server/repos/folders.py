@@ -9,6 +9,8 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import Option
 
+from samovar.server.errors import RepositoryNotFoundError
+
 # A commit that was acknowledged is on the disk; folders may belong to another user after a restore.
 pygit2.settings.owner_validation = False
 pygit2.option(Option.ENABLE_FSYNC_GITDIR, True)
@@ -35,8 +37,14 @@ class RepositoryFolders:
         return path
 
     def open(self, repository_id: int) -> pygit2.Repository:
-        """The repository, opened; cheap (a tenth of a millisecond), and not to be shared between threads."""
-        return pygit2.Repository(str(self.path(repository_id)), pygit2.enums.RepositoryOpenFlag.BARE)
+        """The repository, opened; cheap (a tenth of a millisecond), and not to be shared between threads.
+
+        Raises `RepositoryNotFoundError` for one that was deleted meanwhile.
+        """
+        try:
+            return pygit2.Repository(str(self.path(repository_id)), pygit2.enums.RepositoryOpenFlag.BARE)
+        except pygit2.GitError as error:
+            raise RepositoryNotFoundError from error
 
     def delete(self, repository_id: int) -> None:
         """Remove it; moved aside first, so that a kill in the middle leaves no half repository under its name."""

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from samovar.server.errors import StorageFullError
 
@@ -51,7 +51,7 @@ def command(folder: Path | str, *arguments: str) -> list[str]:
     return ["git", *settings, f"--git-dir={folder}", *arguments]
 
 
-class GitFailed(Exception):
+class GitError(Exception):
     """The program ended with an error; what it said."""
 
 
@@ -61,18 +61,18 @@ def run(
 ) -> bytes:  # fmt: skip
     """Run to the end; what it wrote. `keep` are files that the program keeps open (locks).
 
-    Raises `GitFailed`, `StorageFullError`.
+    Raises `GitError`, `StorageFullError`.
     """
-    given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
-    done = subprocess.run(
+    given: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(
         command(folder, *arguments), capture_output=True, check=False, pass_fds=keep,
-        env={**environment(), **(more or {})}, **given,  # type: ignore[call-overload]
+        env={**environment(), **(more or {})}, **given,
     )  # fmt: skip
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         if "No space left" in said or "quota exceeded" in said.lower():
             raise StorageFullError("The disk of the repositories is full.", "Tell the Hub's operator.")
-        raise GitFailed(said)
+        raise GitError(said)
     return done.stdout
 
 

@@ -27,7 +27,7 @@ LOCK = "moving"
 ZERO = "0" * 40
 
 
-class ReferenceMoved(Exception):
+class ReferenceMovedError(Exception):
     """Somebody was faster: the reference is not where it was expected. Nothing was changed."""
 
 
@@ -59,8 +59,8 @@ def remove_leftovers(folder: Path, lock: int) -> bool:
 def move(repo: pygit2.Repository, changes: Mapping[str, tuple[str | None, str | None]]) -> None:
     """Move references together: full name → (where it is expected, where it goes); None: not there.
 
-    Lasting when this returns. Raises `ReferenceMoved` if one is not where it is expected, `ConflictError` if a name is
-    the folder of another, `BusyError` if somebody holds a lock for too long; nothing was changed then.
+    Lasting when this returns. Raises `ReferenceMovedError` if one is not where it is expected, `ConflictError` if a
+    name is the folder of another, `BusyError` if somebody holds a lock for too long; nothing was changed then.
     """
     folder = Path(repo.path)
     deadline = time.monotonic() + PATIENCE
@@ -72,7 +72,7 @@ def move(repo: pygit2.Repository, changes: Mapping[str, tuple[str | None, str | 
                 else:
                     move_several(folder, changes, lock)
                 return
-            except (pygit2.GitError, program.GitFailed, OSError) as error:
+            except (pygit2.GitError, program.GitError, OSError) as error:
                 check(repo, changes, error)
                 if time.monotonic() > deadline:
                     raise BusyError("Somebody else is changing this repository.", "Try again.") from error
@@ -84,7 +84,7 @@ def check(repo: pygit2.Repository, changes: Mapping[str, tuple[str | None, str |
     """Tell why a move failed. Returns if it may have been somebody's lock."""
     for name, (old, new) in changes.items():
         if target(repo, name) != old:
-            raise ReferenceMoved(name) from error
+            raise ReferenceMovedError(name) from error
         if new and not old:
             for other in repo.references:
                 if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
@@ -99,7 +99,7 @@ def move_one(repo: pygit2.Repository, name: str, old: str, new: str) -> None:
     with repo.transaction() as transaction:
         transaction.lock_ref(name)
         if target(repo, name) != old:
-            raise ReferenceMoved(name)
+            raise ReferenceMovedError(name)
         transaction.set_target(name, new)
 
 

@@ -117,7 +117,7 @@ class TreeEditor:
         parent = self.folder(parts, make=False)
         mode = parent.entries.get(name, (0, b""))[0] if parent else 0
         opened = parent.opened.get(name) if parent else None
-        is_folder = mode == FOLDER or opened is not None and not empty(opened)
+        is_folder = mode == FOLDER or (opened is not None and not empty(opened))
         if parent is None or not (is_folder if folder else mode and not is_folder):
             what = "folder" if folder else "file"
             raise EntryNotFoundError(f"A {what} with this name doesn't exist: {printable(path)}.")

@@ -104,12 +104,13 @@ class NewObjects:
             begin += 1
         return zlib.decompress(entry[begin + 1 :])
 
-    def flush(self, repo: pygit2.Repository) -> None:
+    def flush(self, repo: pygit2.Repository, checked: bool = False) -> None:
         """Write all that wait to the repository; they are on the disk when this returns.
 
-        Raises `StorageFullError`; then none that were to be in a pack are there.
+        With `checked`, git looks at every object first, as it always does at many: `GitError` says what it found.
+        Raises `StorageFullError`.
         """
-        if len(self.waiting) <= FEW:
+        if len(self.waiting) <= FEW and not checked:
             with program.disk_errors():
                 for oid, one in self.waiting.items():
                     repo.odb.write(TYPES[one.kind], self.read(oid))
