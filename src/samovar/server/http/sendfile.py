@@ -16,9 +16,10 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 EXTENSION = "http.response.zerocopysend"
-# Handed to the kernel at a time; the next such piece is asked of the disk meanwhile, so that the event loop, which all
+# Handed to the kernel at a time. What follows is asked of the disk meanwhile, so that the event loop, which all
 # connections share, does not wait for it.
-PIECE = 8 * 2**20
+PIECE = 2 * 2**20
+AHEAD = 8 * 2**20
 
 Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -55,11 +56,12 @@ async def send_file(cycle: RequestResponseCycle, loop: asyncio.AbstractEventLoop
     if cycle.scope["method"] != "HEAD":
         if count > cycle.expected_content_length or cycle.chunked_encoding:
             raise RuntimeError("Response content longer than Content-Length")
-        end = offset + count
+        end, asked = offset + count, offset
         while offset < end and not cycle.disconnected and not cycle.transport.is_closing():
             piece = min(PIECE, end - offset)
-            if end - offset > piece:
-                os.posix_fadvise(file.fileno(), offset + piece, PIECE, os.POSIX_FADV_WILLNEED)
+            if asked < min(end, offset + 2 * piece):
+                os.posix_fadvise(file.fileno(), asked, AHEAD, os.POSIX_FADV_WILLNEED)
+                asked += AHEAD
             try:
                 sent = await loop.sendfile(cycle.transport, file, offset, piece, fallback=False)
             except (OSError, RuntimeError):  # Reset by the client, or closed while we waited.
