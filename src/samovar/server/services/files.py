@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import pygit2
 from sqlalchemy.orm import Session
 
 from samovar.server.db.tables import Repository, RepositoryObject
-from samovar.server.errors import EntryNotFoundError, RevisionNotFoundError
+from samovar.server.errors import EntryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.objects.pointers import LARGEST, parse
 from samovar.server.repos.names import printable
-from samovar.server.services.access import Caller, find
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
+from samovar.server.repos.revisions import resolve
+from samovar.server.services.access import Caller, find, require_files
 
 
 @dataclass(frozen=True)
@@ -36,22 +34,6 @@ class File:
         return self.sha256 or self.blob
 
 
-def commit_of(git: pygit2.Repository, revision: str) -> str:
-    """The commit of a branch, a tag, a full reference such as `refs/pr/1`, or a commit's id.
-
-    Raises `RevisionNotFoundError`.
-    """
-    names = [f"refs/heads/{revision}", f"refs/tags/{revision}", revision if revision.startswith("refs/") else ""]
-    for name in filter(None, names):
-        try:
-            return str(git.references[name].peel(pygit2.Commit).id)
-        except (KeyError, ValueError, pygit2.GitError):
-            continue
-    if COMMIT.fullmatch(revision) and isinstance(git.get(revision), pygit2.Commit):
-        return revision
-    raise RevisionNotFoundError(f"Invalid rev id: {printable(revision)}")
-
-
 def find_file(
     hub: Hub, session: Session, type_: str, name: str, caller: Caller, revision: str, path: str, raw: bool = False
 ) -> File:
@@ -61,13 +43,15 @@ def find_file(
     tells the commit in a header, so that clients remember what it does not have.
     """
     repository = find(session, type_, name, caller)
+    require_files(session, caller, repository)
     git = hub.folders.open(repository.id)
-    commit = commit_of(git, revision)
+    found = resolve(git, revision)
+    commit = str(found.id)
     missing = EntryNotFoundError(
         f"Entry not found: {printable(path)} at {revision}.", headers={"X-Repo-Commit": commit}
     )
     try:
-        blob = git[commit].peel(pygit2.Tree)[path] if path else None
+        blob = found.tree[path] if path else None
     except (KeyError, ValueError):
         raise missing from None
     if not isinstance(blob, pygit2.Blob):
