@@ -19,14 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import samovar
 from samovar.server.errors import BadRequestError, HubError
+from samovar.server.http.measuring import Measures, Measuring
 from samovar.server.http.routing import RawPath
 from samovar.server.hub import Hub
+from samovar.server.services.stock import StockTaking
 
 logger = logging.getLogger(__name__)
 # Requests that are worked on at a time, beyond those that only move bytes.
 THREADS = 64
 # The routes, in the order in which they are tried; `api/NAME.py` each, with a `router`.
-ROUTES = ("health", "whoami", "avatars", "resolve")
+ROUTES = ("health", "metrics", "whoami", "avatars", "resolve")
 
 
 def create_app(hub: Hub) -> ASGIApp:
@@ -45,13 +47,15 @@ def create_app(hub: Hub) -> ASGIApp:
         openapi_url="/api/openapi.json", redirect_slashes=False,
     )  # fmt: skip
     app.state.hub = hub
+    app.state.measures = Measures()
+    app.state.stock = StockTaking(hub)
     for name in ROUTES:
         app.include_router(import_module(f"samovar.server.api.{name}").router)
     app.add_exception_handler(HubError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, missing)
     app.add_exception_handler(Exception, failed)
-    return RequestIds(RawPath(app))
+    return Measuring(RequestIds(RawPath(app)), app.state.measures)
 
 
 class RequestIds:

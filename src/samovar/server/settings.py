@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     keep_unreferenced: timedelta = timedelta(days=30)
     """Large files that nothing refers to are kept this long: a client remembers for weeks what it has sent."""
 
+    least_free: ByteSize = ByteSize(1024 * MEBIBYTE)
+    """With less free disk space than this, `/readyz` says that the Hub is not ready."""
+
     accel_prefix: str | None = None
     """Path of an internal nginx location over the folder of large files: nginx sends them then."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

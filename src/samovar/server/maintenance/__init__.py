@@ -1,1 +1,1 @@
-"""Looking after a Hub: checking it, copying it while it runs, bringing it back. For people with access to the machine."""
+"""Looking after a Hub: checking it, copying it while it runs, bringing it back. For people on its machine."""

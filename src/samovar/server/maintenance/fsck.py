@@ -24,6 +24,7 @@ from samovar.server.db.tables import (
     RepositoryObject,
     StoredObject,
 )
+from samovar.server.errors import RepositoryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.maintenance.findings import Finding, broken, leftover
 from samovar.server.maintenance.git_check import check_git
@@ -114,7 +115,7 @@ def check_repository(hub: Hub, number: int) -> list[Finding]:
         return [broken(subject, f"it has no git folder ({hub.folders.path(number)})")]
     try:
         repository = hub.folders.open(number)
-    except pygit2.GitError as error:
+    except (pygit2.GitError, RepositoryNotFoundError) as error:
         return [broken(subject, f"its git folder cannot be opened: {error}")]
     found = check_git(repository)
     findings = [broken(subject, problem) for problem in found.problems]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pygit2
 from pygit2.enums import FileMode, ReferenceType
 
-from samovar.server.repos.pointers import Pointer, parse
+from samovar.server.objects.pointers import Pointer, parse
 
 # A corrupt repository may have a problem in every object: the first ones tell it.
 MOST_PROBLEMS = 20

@@ -8,6 +8,7 @@ from pathlib import Path
 from samovar.server.db.tables import DeletedRepository, Repository
 from samovar.server.hub import Hub
 from samovar.server.maintenance.fsck import UNDER_WAY, abandoned_drafts, has_references, older
+from samovar.server.services import refresh
 
 
 def repair(hub: Hub) -> list[str]:
@@ -17,9 +18,7 @@ def repair(hub: Hub) -> list[str]:
 
 def refresh_pending(hub: Hub) -> list[str]:
     """Read again what changed while nobody could write it down."""
-    from samovar.server.services.refresh import refresh_pending as refresh_all
-
-    return [f"read repository {number} again" for number in refresh_all(hub)]
+    return [f"read repository {number} again" for number in refresh.refresh_pending(hub)]
 
 
 def remove_folders(hub: Hub) -> list[str]:
