@@ -1,7 +1,8 @@
 """Routes over the undecoded path: a revision such as `refs%2Fpr%2F1` is one segment, whatever it decodes to.
 
 The server decodes `%2F` before routing; `RawPath` puts the path as it was sent in its place, and two convertors decode
-what they match: `{rev:segment}` one segment, `{path:rest}` everything behind.
+what they match: `{rev:segment}` one segment, `{path:rest}` everything behind; `{kind:kind}` matches only the kinds of
+repositories.
 """
 
 from __future__ import annotations
@@ -40,6 +41,20 @@ class Rest(Convertor[str]):
         return quote(value, safe="/")
 
 
+class Kind(Convertor[str]):
+    """`models`, `datasets` or `spaces`: other families have routes of their own, in whatever order."""
+
+    regex = "models|datasets|spaces"
+
+    def convert(self, value: str) -> str:
+        """Itself."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Itself."""
+        return value
+
+
 class RawPath:
     """Lets the application route on the path as it was sent."""
 
@@ -57,6 +72,7 @@ def register() -> None:
     """Make the convertors known under their names."""
     register_url_convertor("segment", Segment())
     register_url_convertor("rest", Rest())
+    register_url_convertor("kind", Kind())
 
 
 register()

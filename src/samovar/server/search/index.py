@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from samovar.server.db.engine import Database
 
 
@@ -10,3 +12,7 @@ class SearchIndex:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+
+    def dependants(self, name: str, caller: object) -> dict[str, Any]:
+        """How many models are made from one, and which spaces use it."""
+        return {"children": 0, "spaces": []}
