@@ -333,6 +333,7 @@ from .generation.warpers import TopHLogitsWarper as TopHLogitsWarper
 from .generation.warpers import TopKLogitsWarper as TopKLogitsWarper
 from .generation.warpers import TopPLogitsWarper as TopPLogitsWarper
 from .generation.warpers import TypicalLogitsWarper as TypicalLogitsWarper
+from .hub.card import ModelCard as ModelCard
 from .model import Model as Model
 from .nn.cache import Cache as Cache
 from .nn.cache import DynamicCache as DynamicCache

@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from samovar.config import Config, read_config
+from samovar.config import Config, located_config, parse_config, source_options
 from samovar.errors import ConfigError, TaskError
-from samovar.registry import backbone_class, model_type_of, register
+from samovar.hub.auto_map import Trust, own_class
+from samovar.hub.source import Source
+from samovar.registry import ARCHITECTURES, backbone_class, model_type_of, register
 
 if TYPE_CHECKING:
     from samovar.model import Model
@@ -27,9 +29,14 @@ class AutoConfig:
 
         `return_unused_kwargs=True` gives `(config, those that are no key of it)` and leaves them out of the config.
         """
-        values, overrides = read_config(pretrained_model_name_or_path, **kwargs)
+        trust = Trust.of(kwargs)
+        source, values = located_config(pretrained_model_name_or_path, kwargs)
+        if values.get("model_type") not in ARCHITECTURES:
+            own = own_class("AutoConfig", Config, values, source, trust)
+            if own is not None:
+                return own.overridden(values, kwargs)
         model_type = model_type_of(values, str(pretrained_model_name_or_path))
-        return backbone_class(model_type).config_class.overridden(values, overrides)
+        return backbone_class(model_type).config_class.overridden(values, kwargs)
 
     @classmethod
     def for_model(cls, model_type: str, **values: Any) -> Config:
@@ -68,13 +75,23 @@ class AutoModel:
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, *, config: Config | str | Path | None = None, **kwargs: Any
     ) -> Any:
-        """Load a model; the options are those of `Model.from_pretrained`."""
+        """Load a model; the options are those of `Model.from_pretrained`.
+
+        An architecture that is not known here may come with the checkpoint, in its `auto_map`. Its code runs only
+        with `trust_remote_code=True`, and is that of the weights' commit or of `code_revision`; without it an
+        `UnsafeFileError` names file and commit.
+        """
         given = AutoConfig.from_pretrained(config) if isinstance(config, str | Path) else config
-        if given is None:
-            values, _ = read_config(pretrained_model_name_or_path, **kwargs)
-            model_type = model_type_of(values, str(pretrained_model_name_or_path))
-        else:
-            model_type = given.model_type
+        if given is None or given.model_type not in ARCHITECTURES:
+            source, values = located_config(pretrained_model_name_or_path, dict(kwargs))
+            if values.get("model_type") not in ARCHITECTURES:
+                from samovar.model import Model
+
+                own = own_class(cls.__name__, Model, values, source, Trust.of(kwargs))
+                if own is not None:
+                    kwargs |= {"revision": source.commit} if source.commit else {}
+                    return own.from_pretrained(pretrained_model_name_or_path, config=given, **kwargs)
+        model_type = given.model_type if given else model_type_of(values, str(pretrained_model_name_or_path))
         return cls.class_for(model_type).from_pretrained(pretrained_model_name_or_path, config=given, **kwargs)
 
     @classmethod
@@ -169,11 +186,16 @@ class AutoTokenizer:
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Tokenizer:
-        """Load a tokenizer from a folder, the cache or the endpoint. Raises `TokenizerError`."""
+        """Load a tokenizer from a folder, the cache or the endpoint. Raises `TokenizerError`.
+
+        A class that the checkpoint brings along is used with `trust_remote_code=True`, as for models.
+        """
         from samovar.text.load import load_tokenizer
 
         kwargs.pop("use_fast", None)  # There is one kind, and it is the fast one.
-        kwargs.pop("trust_remote_code", None)
+        own = own_tokenizer(pretrained_model_name_or_path, kwargs)
+        if own is not None:
+            return own
         return load_tokenizer(pretrained_model_name_or_path, **kwargs)
 
 
@@ -186,5 +208,28 @@ class AutoImageProcessor:
         from samovar.vision.load import load_image_processor
 
         kwargs.pop("use_fast", None)
-        kwargs.pop("trust_remote_code", None)
         return load_image_processor(pretrained_model_name_or_path, **kwargs)
+
+
+def own_tokenizer(name_or_path: str | Path, kwargs: dict[str, Any]) -> Tokenizer | None:
+    """The tokenizer of a class that a trusted checkpoint brings along, None where there is one here for it."""
+    from samovar.text.families import TOKENIZERS
+    from samovar.text.files import CONFIG_FILE, TOKENIZER_FILE
+    from samovar.text.tokenizer import Tokenizer
+
+    trust = Trust.of(kwargs)
+    if not trust.trust_remote_code:
+        return None
+    options = dict(kwargs)
+    source = Source(name_or_path, **source_options(options))
+    path = source.file(CONFIG_FILE)
+    values = {} if path is None else parse_config(path)
+    if values.get("tokenizer_class") in TOKENIZERS:
+        return None
+    try:
+        own = own_class("AutoTokenizer", Tokenizer, values, source, trust)
+    except ConfigError:
+        if source.file(TOKENIZER_FILE) is None:
+            raise
+        return None  # Code for another library, beside a file that says all without it.
+    return None if own is None else own.from_pretrained(name_or_path, **kwargs)

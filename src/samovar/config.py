@@ -8,9 +8,13 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from samovar.errors import ConfigError, CorruptFileError, did_you_mean
+from samovar.hub.publish import Shareable, shares
+
+if TYPE_CHECKING:
+    from samovar.hub.source import Source
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -28,7 +32,7 @@ def doc(default: T, text: str) -> T:
 
 
 @dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=True)
-class Config:
+class Config(Shareable):
     """Base of all configurations.
 
     A subclass lists its checkpoint's own keys with `doc(default, "what it is")`; `aliases` maps the field's common
@@ -191,6 +195,7 @@ class Config:
         own = self._spelling(name)
         return own in self.__dataclass_fields__ or own == "num_labels" or own in self.extra
 
+    @shares
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `config.json` into a folder, beside the old one first, then renamed over it."""
         from samovar.hub.atomic import write_file
@@ -235,19 +240,28 @@ def label_names(labels: Any) -> dict[int, str]:
 
 SOURCE_OPTIONS = ("revision", "cache_dir", "local_files_only", "token", "subfolder", "force_download")
 
+CODE_OPTIONS = ("trust_remote_code", "code_revision")
+
 
 def source_options(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Take out of `kwargs` the options that say where files come from."""
-    kwargs.pop("trust_remote_code", None)  # No code of a repository is run by this version.
+    for name in CODE_OPTIONS:  # The Auto classes have looked at them.
+        kwargs.pop(name, None)
     return {name: kwargs.pop(name) for name in SOURCE_OPTIONS if name in kwargs}
 
 
 def read_config(name_or_path: str | Path, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The content of a `config.json`, and the keyword arguments that did not say where to look for it."""
+    _, values = located_config(name_or_path, kwargs)
+    return values, kwargs
+
+
+def located_config(name_or_path: str | Path, kwargs: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
+    """Where a `config.json` is, by the options that are taken out of `kwargs`, and its content."""
     from samovar.hub.source import Source
 
     source = Source(name_or_path, **source_options(kwargs))
-    return parse_config(source.require(CONFIG_FILE, why="It names the architecture and its sizes.")), kwargs
+    return source, parse_config(source.require(CONFIG_FILE, why="It names the architecture and its sizes."))
 
 
 def parse_config(path: Path) -> dict[str, Any]:

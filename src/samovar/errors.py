@@ -41,6 +41,10 @@ class FileMissingError(ModelNotFoundError):
     """The repository or folder exists but lacks a file that is needed."""
 
 
+class HubError(SamovarError, OSError):
+    """The Hub refused, does not have what was asked for, or cannot be reached; nothing was changed there."""
+
+
 class ConfigError(SamovarError, ValueError):
     """A configuration file or value cannot be used."""
 

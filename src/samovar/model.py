@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from samovar.adapters.mixin import AdapterMixin
 from samovar.config import Config
 from samovar.errors import ConfigError, InputError
+from samovar.hub.publish import Shareable, shares
 from samovar.nn.attention import Attention, attention_function
 from samovar.weights.names import NameTable, Table, bound
 
@@ -37,7 +38,7 @@ class Construct(type):
         return model
 
 
-class Model(AdapterMixin, nn.Module, metaclass=Construct):
+class Model(AdapterMixin, Shareable, nn.Module, metaclass=Construct):
     """Base of backbones and of models with heads.
 
     A class declares `config_class`, `weights` (checkpoint name ↔ our name) and `prefix` (what stands before the
@@ -120,6 +121,7 @@ class Model(AdapterMixin, nn.Module, metaclass=Construct):
             model.set_attn_implementation(attn_implementation)
         return model if dtype is None else model.to(wanted_dtype(dtype, config))
 
+    @shares
     def save_pretrained(
         self,
         save_directory: str | Path,
@@ -130,7 +132,8 @@ class Model(AdapterMixin, nn.Module, metaclass=Construct):
         """Write `config.json` and safetensors under the checkpoint's own names, as one atomic change of the folder.
 
         Files above `max_shard_size` (bytes, or text such as `"5GB"`) are split, with an index beside them. Of a model
-        with adapters only these are written, in the adapters' own files.
+        with adapters only these are written, in the adapters' own files. With `push_to_hub=True` the files go to the
+        repository `repo_id` too; the other arguments of `push_to_hub` may be given with it.
         Raises `SaveError`, with the folder as it was.
         """
         if self.peft_config:

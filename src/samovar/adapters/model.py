@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from samovar.adapters import files, tuning
 from samovar.adapters.config import LoraConfig
 from samovar.errors import InputTypeError
+from samovar.hub.publish import Shareable, shares
 
 
-class PeftModel(nn.Module):
+class PeftModel(Shareable, nn.Module):
     """A model whose own weights are frozen, with small adapters that are trained.
 
     The model is changed in place: its linear layers gain low-rank parts, its names stay. What is asked of a
@@ -126,6 +127,7 @@ class PeftModel(nn.Module):
 
     # Files --------------------------------------------------------------------------------------------------------
 
+    @shares
     def save_pretrained(
         self,
         save_directory: str | Path,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from samovar.config import parse_config, source_options
 from samovar.errors import ConfigError, did_you_mean
 from samovar.generation.validation import check
+from samovar.hub.publish import Shareable, shares
 
 if TYPE_CHECKING:
     from samovar.config import Config
@@ -102,7 +103,7 @@ PAIRS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
 TRANSIENT = ("_from_model_config", "_commit_hash", "transformers_version")
 
 
-class GenerationConfig:
+class GenerationConfig(Shareable):
     """The decoding options of a model or of one call; every key is an attribute, `None` where nobody set it.
 
     Keys beyond the known ones are kept and written back. `seed` is this library's own: it makes a sample repeatable
@@ -176,6 +177,7 @@ class GenerationConfig:
                 f"A value cannot be written as JSON: {error}.", "Use numbers, texts and lists."
             ) from error
 
+    @shares
     def save_pretrained(self, save_directory: str | Path, config_file_name: str | None = None) -> None:
         """Write `generation_config.json` into a folder, beside the old one first, then renamed over it."""
         from samovar.hub.atomic import write_file

@@ -29,6 +29,7 @@ from samovar.generation.streamers import BaseStreamer
 from samovar.generation.transitions import transition_scores
 from samovar.generation.validation import check_supported
 from samovar.hub.atomic import write_file
+from samovar.hub.publish import shares
 from samovar.nn.memory import keep_freed_memory
 from samovar.nn.packed import packed_for_few_rows
 
@@ -78,6 +79,7 @@ class GenerationMixin(ContinuousMixin):
         model.__dict__["_generation_values"] = None if path is None else parse_config(path)
         return loaded
 
+    @shares
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
         """As `Model.save_pretrained`; also writes `generation_config.json`, unless only adapters are written."""
         super().save_pretrained(save_directory, **options)  # type: ignore[misc]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samovar.errors import ModelNotFoundError, OfflineError, SaveError
+from samovar.hub.refusals import who
 from samovar.hub.source import cached_repository
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def download(source: Source, relative: str) -> Path | None:
         return None
     except errors.GatedRepoError as error:
         raise ModelNotFoundError(
-            f"{source.name} is gated: its owner grants access on request, and {who(source)} was not granted it.",
+            f"{source.name} is gated: its owner grants access on request, and {who(source.token)} was not granted it.",
             "Ask for access on the repository's page, then log in (`hf auth login`) or set HF_TOKEN or token=….",
         ) from error
     except errors.RepositoryNotFoundError as error:
@@ -170,20 +171,12 @@ def at_revision(source: Source) -> str:
     return f" at revision {source.revision!r}" if source.revision else ""
 
 
-def who(source: Source) -> str:
-    """Whose request it was, as far as this machine knows."""
-    from huggingface_hub import get_token
-
-    known = isinstance(source.token, str) or (source.token is not False and get_token() is not None)
-    return "the account of your token" if known else "an anonymous request"
-
-
 def not_found(source: Source) -> ModelNotFoundError:
     from huggingface_hub import constants
 
     return ModelNotFoundError(
         f"{source.name} is neither a folder on this machine nor a repository on {constants.ENDPOINT} that "
-        f"{who(source)} may see.",
+        f"{who(source.token)} may see.",
         f"{source.near_names()} Check the spelling; for a private repository log in (`hf auth login`) or set HF_TOKEN "
         "or token=….".strip(),
     )
@@ -196,7 +189,7 @@ def refused(source: Source, error: Any) -> ModelNotFoundError:
     status = error.response.status_code
     if status in (401, 403):
         return ModelNotFoundError(
-            f"{constants.ENDPOINT} refused {source.name} to {who(source)} (HTTP {status}).",
+            f"{constants.ENDPOINT} refused {source.name} to {who(source.token)} (HTTP {status}).",
             "Log in (`hf auth login`), or set HF_TOKEN or token=… to a token that may read this repository.",
         )
     return ModelNotFoundError(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from samovar.config import Config
 from samovar.errors import InputError, TaskError, did_you_mean
+from samovar.hub.publish import Shareable, shares
 from samovar.nn.memory import keep_freed_memory
 from samovar.pipelines.batching import run_many, run_one
 from samovar.pipelines.inputs import Stream, as_list, is_single, stream_of
@@ -24,7 +25,7 @@ from samovar.pipelines.transfer import Fetched, fetch, place, slice_rows, stack_
 BAR_AFTER = 2
 
 
-class Pipeline:
+class Pipeline(Shareable):
     """Base of all pipelines.
 
     ::
@@ -57,6 +58,8 @@ class Pipeline:
     _load_image_processor: ClassVar[bool] = False
     # The tasks (of `samovar.tasks`) whose models this pipeline can run; empty: any model.
     model_tasks: ClassVar[tuple[str, ...]] = ()
+    # The task that a class from a repository came with, so that it is saved with it again.
+    own_spec: Any = None
 
     def __init__(
         self,
@@ -206,11 +209,26 @@ class Pipeline:
 
     transform = predict
 
-    def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write the model, and the tokenizer and image processor where there are any, into one folder."""
-        for part in (self.model, self.tokenizer, self.image_processor):
+    @shares
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
+        """Write the model, and the tokenizer and image processor where there are any, into one folder.
+
+        `options` are the model's. A class that was registered for a task of its own is written beside them as source,
+        and named in `config.json`. Raises `InputError` for one whose code stands in no file.
+        """
+        from samovar.pipelines.custom import named_in_config
+
+        with named_in_config(self, Path(save_directory)):
+            self.model.save_pretrained(save_directory, **options)
+        for part in (self.tokenizer, self.image_processor):
             if part is not None:
                 part.save_pretrained(save_directory)
+
+    def tell_card(self, about: Any) -> None:
+        """Add to a model card what only the pipeline knows."""
+        from samovar.pipelines.custom import tell_card
+
+        tell_card(self, about)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(task={self.task!r}, model={type(self.model).__name__}, device={self.device})"

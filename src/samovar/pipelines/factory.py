@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.errors import InputError, SamovarError, TaskError
 from samovar.extras import require
-from samovar.pipelines.registry import FEATURES, PIPELINE_REGISTRY, TaskSpec, cannot_do, infer_task, is_vision, tasks_of
+from samovar.pipelines.custom import chosen_task, own_task
+from samovar.pipelines.registry import (
+    FEATURES,
+    PIPELINE_REGISTRY,
+    TRANSLATION,
+    TaskSpec,
+    cannot_do,
+    infer_task,
+    is_vision,
+    tasks_of,
+)
 
 if TYPE_CHECKING:
     from samovar.config import Config
@@ -31,7 +41,8 @@ def pipeline(
     torch_dtype: Any = None,
     batch_size: int | None = None,
     model_kwargs: dict[str, Any] | None = None,
-    trust_remote_code: bool = False,
+    trust_remote_code: bool | None = None,
+    code_revision: str | None = None,
     pipeline_class: type[Pipeline] | None = None,
     **kwargs: Any,
 ) -> Pipeline:
@@ -41,11 +52,14 @@ def pipeline(
     where the model comes from. `task` may be left out when the checkpoint says what it was saved from. `device` None
     means an accelerator if there is one; an int counts accelerators, -1 is the CPU. `dtype` is a `torch.dtype`, its
     name or `"auto"` (as stored). `cache_dir`, `local_files_only`, `subfolder` and `force_download` say where files
-    come from; `model_kwargs` go to `from_pretrained`; `framework` and `trust_remote_code` are accepted and mean
-    nothing here: no code of a repository is run. All other keyword arguments are defaults for the calls::
+    come from; `model_kwargs` go to `from_pretrained`; `framework` is accepted and means nothing here. All other
+    keyword arguments are defaults for the calls::
 
         classify = pipeline("text-classification", model="folder-or-id", top_k=None)
         classify(["I like it.", "I do not."])
+
+    A checkpoint may bring a pipeline of its own. Its code runs only with `trust_remote_code=True`, and is that of the
+    commit that the weights are of, or of `code_revision`; without it an `UnsafeFileError` names file and commit.
 
     Raises `TaskError` when the task is unknown, cannot be inferred, or has no trained head in the checkpoint; and
     what loading a model, a tokenizer or an image processor raises.
@@ -53,9 +67,12 @@ def pipeline(
     torch = require("torch", feature="Running a pipeline")
     options = {name: kwargs.pop(name) for name in SOURCE if name in kwargs}
     options |= {name: value for name, value in (("revision", revision), ("token", token)) if value is not None}
-    spec = PIPELINE_REGISTRY.find(task) if isinstance(task, str) else None
-    if spec is None and task is not None:
+    code = {"trust_remote_code": trust_remote_code, "code_revision": code_revision}
+    code = {name: value for name, value in code.items() if value is not None}
+    if task is not None and not isinstance(task, str):
         raise TaskError(f"A task is a str, got {type(task).__name__}.", "Such as pipeline('text-classification', …).")
+    # A task that is not known here may be the checkpoint's own.
+    spec = None if task is None or (isinstance(model, str | Path) and not known(task)) else PIPELINE_REGISTRY.find(task)
     if model is None:
         model, revision = default_model(task, spec)
         options |= {"revision": revision} if revision else {}
@@ -63,14 +80,18 @@ def pipeline(
     if spec is not None and spec.name == "sentence-similarity":
         settings = None  # Its checkpoints need not have a configuration of a model at their root.
     else:
-        settings = read_settings(config, str(model), options) if named else model.config
+        settings = settings_for(task, config, str(model), {**options, **code}) if named else model.config
+    own = chosen_task(task, settings, trust_remote_code) if named and pipeline_class is None else None
+    if own is not None:
+        spec, commit = own_task(own, settings, str(model), trust_remote_code, code_revision, options)
+        options |= {"revision": commit} if commit else {}
     if spec is None:
-        spec = spec_for(settings, model, pipeline_class)
+        spec = spec_for(settings, model, pipeline_class) if task is None else PIPELINE_REGISTRY.find(task)
     if pipeline_class is None:
         pipeline_class = spec.pipeline_class()
     loaded = model
     if named:
-        loading = {"dtype": dtype if dtype is not None else torch_dtype, **(model_kwargs or {}), **options}
+        loading = {"dtype": dtype if dtype is not None else torch_dtype, **(model_kwargs or {}), **options, **code}
         loading = {name: value for name, value in loading.items() if value is not None}
         loaded = load_model(spec, model, config, settings, first_device(device, device_map), loading)
     elif dtype is not None or torch_dtype is not None:
@@ -78,17 +99,34 @@ def pipeline(
 
         loaded.to(wanted_dtype(dtype if dtype is not None else torch_dtype, loaded.config))
     origin = str(model) if named else getattr(model, "name_or_path", "")
-    parts = {}
+    parts, beside = {}, {**options, **code}
     if tokenizer is not None or wants(pipeline_class, "_load_tokenizer", spec, "text"):
-        parts["tokenizer"] = load_part("tokenizer", "AutoTokenizer", tokenizer, origin, options)
+        parts["tokenizer"] = load_part("tokenizer", "AutoTokenizer", tokenizer, origin, beside)
     if image_processor is not None or wants(pipeline_class, "_load_image_processor", spec, "image"):
-        parts["image_processor"] = load_part("image_processor", "AutoImageProcessor", image_processor, origin, options)
+        parts["image_processor"] = load_part("image_processor", "AutoImageProcessor", image_processor, origin, beside)
     where = device if device is not None else device_map
     if where == "auto" or isinstance(where, dict):
         where = next(loaded.parameters(), torch.empty(0)).device if isinstance(where, dict) else None
     # The name of a translation says between which languages.
     name = task if task is not None and spec.name == "translation" else spec.name
-    return pipeline_class(model=loaded, task=name, device=where, batch_size=batch_size, **parts, **kwargs)
+    made = pipeline_class(model=loaded, task=name, device=where, batch_size=batch_size, **parts, **kwargs)
+    made.own_spec = spec if own is not None else None
+    return made
+
+
+def known(task: str) -> bool:
+    """Whether there is a task of this name here."""
+    return task in PIPELINE_REGISTRY.get_supported_tasks() or TRANSLATION.fullmatch(task) is not None
+
+
+def settings_for(task: str | None, config: str | Path | Config | None, name: str, options: dict[str, Any]) -> Config:
+    """`read_settings`; where there are none, a task that nobody knows is the first thing to say."""
+    try:
+        return read_settings(config, name, options)
+    except SamovarError:
+        if task is not None:
+            PIPELINE_REGISTRY.find(task)
+        raise
 
 
 def default_model(task: str | None, spec: TaskSpec | None) -> tuple[str, str | None]:

@@ -178,14 +178,23 @@ class PipelineRegistry:
 
         `pt_model` is an auto class or a model class, or several; `default` may hold `{"model": (id, revision)}` for
         calls that name no model; `type` is `"text"`, `"image"` or `"multimodal"` and says what is loaded beside the
-        model.
+        model. A pipeline of this class brings its code along when it is saved or pushed.
         """
-        given = (default or {}).get("model")
-        given = given.get("pt") if isinstance(given, dict) else given
-        model_id = (given, None) if isinstance(given, str) else given
         models = pt_model if isinstance(pt_model, tuple | list) else () if pt_model is None else (pt_model,)
         self.aliases.pop(task, None)
-        self.tasks[task] = TaskSpec(task, pipeline_class, tuple(models), kind=type or "text", default=model_id)
+        self.tasks[task] = TaskSpec(
+            task, pipeline_class, tuple(models), kind=type or "text", default=default_of(default)
+        )
+
+
+def default_of(given: dict[str, Any] | None) -> tuple[str, str | None] | None:
+    """(model id, revision) of the field's `default=`: `{"model": …}` or the model itself, in `{"pt": …}` or bare."""
+    model: Any = given.get("model", given) if isinstance(given, dict) else given
+    model = model.get("pt") if isinstance(model, dict) else model
+    if model is None or isinstance(model, str):
+        return None if model is None else (model, None)
+    name, revision = model
+    return str(name), revision
 
 
 PIPELINE_REGISTRY = PipelineRegistry(BUILT_IN)
@@ -228,8 +237,8 @@ def infer_task(saved_from: str) -> str:
 
 def cannot_do(saved_from: str, wanted: str) -> tuple[str, str]:
     """Cause and next step for a model without a trained head for a task."""
-    spec = PIPELINE_REGISTRY.find(wanted)
-    auto = getattr(spec.auto[0], "__name__", spec.auto[0]) if spec.auto else "the model's class"
+    spec = PIPELINE_REGISTRY.tasks.get(PIPELINE_REGISTRY.aliases.get(wanted, wanted))
+    auto = getattr(spec.auto[0], "__name__", spec.auto[0]) if spec and spec.auto else "the model's class"
     can = ", ".join(repr(name) for name in tasks_of(saved_from))
     return (
         f"This model has no trained head for {wanted!r}: it was saved from {saved_from}, which can do {can}.",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from samovar.auto import AutoConfig, AutoModelForSequenceClassification
 from samovar.errors import InputError, InputTypeError
 from samovar.hub.atomic import write_beside
+from samovar.hub.publish import Shareable, shares
 from samovar.hub.source import Source
 from samovar.pipelines.base import chosen_device
 from samovar.pipelines.packing import Item
@@ -39,7 +40,7 @@ class PairReader(Transformer):
         return features
 
 
-class CrossEncoder(nn.Module):
+class CrossEncoder(Shareable, nn.Module):
     """Scores of pairs of texts.
 
     ::
@@ -177,6 +178,7 @@ class CrossEncoder(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    @shares
     def save_pretrained(self, path: str | Path) -> None:
         """An ordinary checkpoint folder that names the activation too."""
         kind = type(self.activation_fn)

@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Self
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as RustTokenizer
 
+from samovar.hub.publish import Shareable, shares
 from samovar.text.chat import DEFAULT, TEMPLATE_FILE, TEMPLATE_FOLDER, ChatTemplates
 from samovar.text.vocabulary import Vocabulary
 
 TOKENIZER_FILE, CONFIG_FILE, SPECIAL_FILE = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 
 
-class Files(ChatTemplates, Vocabulary):
+class Files(ChatTemplates, Vocabulary, Shareable):
     """What a tokenizer writes; a base of the tokenizer, which holds the settings."""
 
     rust: RustTokenizer
@@ -66,6 +67,7 @@ class Files(ChatTemplates, Vocabulary):
             self.state = (None, None)
             return self.rust.to_str(pretty=True)
 
+    @shares
     def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
         """Write the tokenizer's files into a folder, each beside its place and then renamed; returns their paths."""
         from samovar.hub.atomic import write_file

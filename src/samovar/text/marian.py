@@ -12,6 +12,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as RustTokenizer
 
 from samovar.errors import TokenizerError
+from samovar.hub.publish import shares
 from samovar.text.backend import read_content, read_vocab
 from samovar.text.files import CONFIG_FILE, SPECIAL_FILE
 from samovar.text.multilingual import by_ids
@@ -115,6 +116,7 @@ class MarianTokenizer(Tokenizer):
         """The text of a row, of either side."""
         return self.convert_tokens_to_string(self.convert_ids_to_tokens(ids, skip_special_tokens))
 
+    @shares
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> tuple[str, ...]:
         """Write the three files of the family and the settings; returns their paths."""
         from samovar.hub.atomic import write_file

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from samovar.errors import ImageError, InputError, InputTypeError, SaveError, did_you_mean
+from samovar.hub.publish import Shareable, shares
 from samovar.vision import arrays
 from samovar.vision.batch import BatchFeature, checked_format, stacked
 from samovar.vision.image import load_image, upright
@@ -28,7 +29,7 @@ SIZES = ("size", "crop_size", "pad_size")
 WITHOUT_EFFECT = frozenset({"disable_grouping", "image_seq_length"})
 
 
-class ImageProcessor:
+class ImageProcessor(Shareable):
     """Convert to RGB → resize → crop the centre → rescale → normalise, each as the settings say.
 
     Settings are the keys of `preprocessor_config.json`, given as keyword arguments, readable and settable as
@@ -228,6 +229,7 @@ class ImageProcessor:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
+    @shares
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `preprocessor_config.json` into `folder`, beside the old one first, then renamed over it.
 
