@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+DRAFT = re.compile(r"[0-9A-Za-z-]{1,100}")
 
 
 class ObjectStore(Protocol):
@@ -31,11 +34,23 @@ class ObjectStore(Protocol):
     def scratch(self) -> Path:
         """A new, empty file on the store's own disk to write into; `adopt` or delete it."""
 
+    def draft(self, name: str) -> Path:
+        """A place on the store's own disk under a name of letters, digits and `-`, for what is not an object yet."""
+
+    def forget_drafts(self, age: float) -> int:
+        """Delete drafts and scratch files that nobody wrote to for so many seconds; the bytes they took."""
+
     def adopt(self, path: Path, sha256: str) -> None:
         """Take a finished scratch file whose hash was checked as the object; lasting when this returns."""
 
-    def delete(self, sha256: str) -> None:
-        """Remove the object; nothing happens if it is not there."""
+    def discard(self, sha256: str) -> None:
+        """Take the object out of sight; `rescue` brings it back until `empty_bin`. Nothing happens without one."""
+
+    def rescue(self, sha256: str) -> bool:
+        """Bring a discarded object back, unless there is a new one; whether the object is there now."""
+
+    def empty_bin(self) -> tuple[int, int]:
+        """Delete what was discarded for good; how many objects and bytes."""
 
     def all(self) -> Iterator[str]:
         """The names of all objects."""
@@ -47,6 +62,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.drafts = root / "drafts"
+        self.bin = root / "bin"
 
     def path(self, sha256: str) -> Path:
         """Where the object lies or would lie."""
@@ -88,6 +104,27 @@ class LocalStore:
         path.touch(0o600)
         return path
 
+    def draft(self, name: str) -> Path:
+        """A path beside the scratch files."""
+        assert DRAFT.fullmatch(name), name
+        self.drafts.mkdir(parents=True, exist_ok=True)
+        return self.drafts / name
+
+    def forget_drafts(self, age: float) -> int:
+        """Delete old files and folders."""
+        freed, before = 0, time.time() - age
+        for path in sorted(self.drafts.glob("*")):
+            with contextlib.suppress(FileNotFoundError):
+                files = [path] if path.is_file() else list(path.iterdir())
+                newest = max([one.stat().st_mtime for one in [path, *files]])
+                if newest < before:
+                    freed += sum(one.stat().st_size for one in files)
+                    if path.is_file():
+                        path.unlink()
+                    else:
+                        shutil.rmtree(path, ignore_errors=True)
+        return freed
+
     def adopt(self, path: Path, sha256: str) -> None:
         """Write through to the disk, then rename: the object is there whole, or not at all."""
         with path.open("rb") as file:
@@ -101,10 +138,31 @@ class LocalStore:
         finally:
             os.close(folder)
 
-    def delete(self, sha256: str) -> None:
-        """Remove the object."""
+    def discard(self, sha256: str) -> None:
+        """Move the object into the bin."""
+        self.bin.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            self.path(sha256).unlink()
+            os.replace(self.path(sha256), self.bin / sha256)
+
+    def rescue(self, sha256: str) -> bool:
+        """Move it back."""
+        if self.path(sha256).exists():
+            return True
+        try:
+            os.replace(self.bin / sha256, self.path(sha256))
+        except FileNotFoundError:
+            return self.path(sha256).exists()
+        return True
+
+    def empty_bin(self) -> tuple[int, int]:
+        """Delete the bin's files."""
+        count = size = 0
+        for path in sorted(self.bin.glob("*")):
+            with contextlib.suppress(FileNotFoundError):
+                taken = path.stat().st_size
+                path.unlink()
+                count, size = count + 1, size + taken
+        return count, size
 
     def all(self) -> Iterator[str]:
         """The names of all objects."""

@@ -12,7 +12,7 @@ from samovar.server.db.tables.accounts import (
 )
 from samovar.server.db.tables.base import Base
 from samovar.server.db.tables.discussions import Discussion, DiscussionEvent
-from samovar.server.db.tables.objects import RepositoryObject, StoredObject
+from samovar.server.db.tables.objects import RepositoryObject, Scan, StoredObject, Xorb, XorbHolder, XorbRun
 from samovar.server.db.tables.operation import Lease
 from samovar.server.db.tables.repositories import (
     AccessRequest,
@@ -47,9 +47,13 @@ __all__ = [
     "RepositoryAlias",
     "RepositoryContent",
     "RepositoryObject",
+    "Scan",
     "SearchTerm",
     "Sequence",
     "StoredObject",
     "Token",
     "TokenScope",
+    "Xorb",
+    "XorbHolder",
+    "XorbRun",
 ]
