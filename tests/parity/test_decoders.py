@@ -150,3 +150,66 @@ def test_dynamic_rotations_grow_with_the_text(tmp_path: Path) -> None:
             torch.testing.assert_close(ours(**batch).logits, theirs(**batch).logits, atol=1e-5, rtol=1e-5)
         wanted = transformers.LlamaForCausalLM.from_pretrained(tmp_path).generate(**batch, max_new_tokens=10)
         assert torch.equal(ours.generate(**batch, max_new_tokens=10), wanted)
+
+
+@pytest.fixture(scope="module")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """A Phi-3 whose positions turn otherwise in texts of more than 40 tokens."""
+    theirs, ours = pair("phi3 longrope", tmp_path_factory.mktemp("phi3"))
+    factors = LONGROPE | {"long_factor": [9.0, 12.0, 20.0, 30.0]}
+    for model in (theirs, ours):
+        model.config.eos_token_id = model.generation_config.eos_token_id = None
+    settings = {"rope_parameters": theirs.config.rope_parameters | factors}
+    folder = tmp_path_factory.mktemp("further")
+    theirs.config.update(settings)
+    theirs.save_pretrained(folder)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+    return theirs, samovar.AutoModelForCausalLM.from_pretrained(folder)
+
+
+ACROSS: list[dict[str, Any]] = [
+    {}, {"num_beams": 3}, {"do_sample": True, "seed": 4}, {"num_return_sequences": 2, "do_sample": True, "seed": 4},
+    {"guidance_scale": 1.5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", ACROSS, ids=str)
+def test_a_text_that_crosses_the_turning_point_is_read_anew(turning: tuple[Any, Any], options: dict[str, Any]) -> None:
+    theirs, ours = turning
+    options = {"max_new_tokens": 20, "pad_token_id": 0, **options}
+    for length in (33, 40, 41):
+        ids = prompts([length])["input_ids"]
+        written = ours.generate(ids, **options)
+        assert torch.equal(written, ours.generate(ids, **options, use_cache=False))
+        if not options.get("do_sample") and "guidance_scale" not in options:
+            assert torch.equal(written, theirs.generate(ids, **options))
+    # What was cached before is not what the whole text gives: without reading anew the answers would differ.
+    ids = prompts([33])["input_ids"]
+    cache = ours(ids, use_cache=True).past_key_values
+    whole = ours.generate(ids, max_new_tokens=20, pad_token_id=0)
+    with torch.no_grad():
+        kept = ours(whole[:, 33:], past_key_values=cache).logits[:, -1]
+        assert (kept - ours(whole).logits[:, -1]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"do_sample": True, "seed": 4}], ids=str)
+def test_each_text_turns_by_its_own_length(turning: tuple[Any, Any], options: dict[str, Any]) -> None:
+    ours, lengths = turning[1], [38, 12, 30]
+    options = {"max_new_tokens": 24, "pad_token_id": 0, **options}
+    batch = prompts(lengths)
+    together = ours.generate(**batch, **options)
+    for row, length in enumerate(lengths):
+        alone = ours.generate(batch["input_ids"][row : row + 1, 38 - length :], **options)
+        assert torch.equal(together[row, 38 - length :], alone[0])
+
+
+def test_drafts_stop_at_the_turning_point(turning: tuple[Any, Any]) -> None:
+    ours = turning[1]
+    ids = prompts([12])["input_ids"].repeat(1, 3)
+    plain = ours.generate(ids, max_new_tokens=24, pad_token_id=0)
+    assert torch.equal(ours.generate(ids, max_new_tokens=24, pad_token_id=0, prompt_lookup_num_tokens=7), plain)
+    for schedule in ("constant", "heuristic"):
+        drafted = ours.generate(
+            ids, max_new_tokens=24, pad_token_id=0, assistant_model=ours, num_assistant_tokens_schedule=schedule
+        )
+        assert torch.equal(drafted, plain)

@@ -166,7 +166,7 @@ def write_drafted(
     while not over:
         start = texts.length
         # The model always adds a token of its own.
-        drafted = draft.propose(texts.ids, ending.longest - start - 1)
+        drafted = draft.propose(texts.ids, steps.drafted(start, ending.longest - start - 1))
         count = drafted.shape[1]
         output = steps(torch.cat([texts.ids, drafted], dim=1), keep=count + 1)
         logits = output.logits[:, -count - 1 :].float()

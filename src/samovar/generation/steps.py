@@ -15,6 +15,7 @@ from samovar.generation.prompt import Prompt, each_tensor
 from samovar.nn.cache import Cache
 from samovar.nn.int8_cache import Int8LayerCache
 from samovar.nn.positions import PaddingAwarePositions
+from samovar.nn.rotary import turning_point
 
 CACHE = "past_key_values"
 # `cache_implementation`s that store whole numbers.
@@ -38,10 +39,10 @@ class Steps:
         self.live: Tensor | None = None  # the rows that are still read, once some are not
         self.cached = bool(config.use_cache) and "past_key_values" in self.accepted
         self.cache: Any = prompt.further.get("past_key_values")
-        if self.cached and self.cache is None and hasattr(model, "new_cache"):
-            self.cache = model.new_cache(config.max_length + self.before if config.max_length else None)
-            if config.cache_implementation in WHOLE:
-                self.cache.layer_class = Int8LayerCache
+        self.room = config.max_length + self.before if config.max_length else None
+        self.whole = config.cache_implementation in WHOLE
+        if self.cached and self.cache is None:
+            self.cache = self.empty_cache()
         self.read = cache_length(self.cache) if self.cached else 0
         if self.read >= prompt.length:
             raise InputError(
@@ -52,6 +53,16 @@ class Steps:
         self.outputs = {name: True for name, wanted in outputs.items() if wanted}
         counts_itself = any(isinstance(module, PaddingAwarePositions) for module in model.modules())
         self.positions = prompt.mask is not None and "position_ids" in self.accepted and not counts_itself
+        self.turn = turning_point(model)
+
+    def empty_cache(self) -> Any:
+        """A cache of the model's kind; None where the model makes it itself."""
+        if not hasattr(self.model, "new_cache"):
+            return None
+        cache = self.model.new_cache(self.room)
+        if self.whole:
+            cache.layer_class = Int8LayerCache
+        return cache
 
     def __call__(self, ids: Tensor, keep: int = 1) -> Any:
         """The model's output for texts (rows, length); logits of at least the last `keep` positions.
@@ -86,6 +97,8 @@ class Steps:
 
     def call(self, ids: Tensor, keep: int) -> Any:
         """One call of the model."""
+        if self.turn is not None and self.read and self.passes(ids, self.turn):
+            self.cache, self.read = self.empty_cache(), 0
         arguments = self.arguments(ids)
         if "logits_to_keep" in self.accepted:
             arguments["logits_to_keep"] = keep
@@ -94,6 +107,20 @@ class Steps:
             self.cache = output.past_key_values
             self.read = ids.shape[1] + self.before
         return output
+
+    def passes(self, ids: Tensor, length: int) -> bool:
+        """Whether a text becomes longer than `length` by what it has not read yet."""
+        after = ids.shape[1] + self.before
+        if after <= length:
+            return False
+        padding = 0 if self.prompt.mask is None or not self.positions else (self.prompt.mask == 0).sum(-1)
+        was, will = (torch.as_tensor(one - padding) for one in (self.read, after))
+        return bool(((was <= length) & (will > length)).any())
+
+    def drafted(self, length: int, longest: int) -> int:
+        """How many tokens a draft may add to a text of this length: all are to be read alike."""
+        left = longest if self.turn is None else self.turn - length - self.before
+        return longest if left < 0 else min(longest, left)
 
     def arguments(self, ids: Tensor) -> dict[str, Any]:
         """The keyword arguments of one call."""

@@ -36,13 +36,15 @@ class Rotary(nn.Module):
         return {**self.__dict__, "known": {}}
 
     def frequencies(self, position_ids: Tensor, length: int | None) -> tuple[Tensor, float]:
-        """Radians per position (dim / 2,), and the factor of cosines and sines."""
+        """Radians per position (dim / 2,), or those of each text (batch, 1, 1, dim / 2), and the factor of all."""
         device = position_ids.device
         if self.kind in BY_LENGTH:
-            length = int(position_ids.max()) + 1 if length is None else length
-            if length > self.short:
-                turns, scale = ROPE_KINDS[self.kind](self.settings, length)
-                return turns.to(device), scale
+            # Each text by its own length: an answer is the same in any batch.
+            lengths = (position_ids.amax(-1) + 1).tolist() if length is None else [length]
+            if max(lengths) > self.short:
+                made = {one: ROPE_KINDS[self.kind](self.settings, one) for one in set(lengths)}
+                turns = torch.stack([made[one][0] for one in lengths])[:, None, None]
+                return turns.to(device), made[lengths[0]][1]
         turns, scale = self.plain
         if device.type == "cpu" or torch.compiler.is_compiling():
             return turns.to(device), scale
@@ -61,6 +63,16 @@ class Rotary(nn.Module):
             angles = position_ids[:, None, :, None].float() * turns
             cos, sin = angles.cos() * scale, angles.sin() * scale
         return torch.cat([cos, cos], dim=-1).to(dtype), torch.cat([-sin, sin], dim=-1).to(dtype)
+
+
+def turning_point(model: nn.Module) -> int | None:
+    """The length beyond which all positions of a text turn otherwise (LongRoPE), so that keys cached before are wrong.
+
+    Dynamic rotations change with every further token; keys keep the turns of the length at which they were read, as
+    everywhere in the field.
+    """
+    kinds = [module for module in model.modules() if isinstance(module, Rotary)]
+    return min((one.short for one in kinds if one.kind == "longrope"), default=None)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
