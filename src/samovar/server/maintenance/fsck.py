@@ -28,6 +28,7 @@ from samovar.server.errors import RepositoryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.maintenance.findings import Finding, broken, leftover
 from samovar.server.maintenance.git_check import check_git
+from samovar.server.repos.revisions import DEFAULT, referenced
 
 # Work under way is done within this time (seconds), or was broken off.
 SETTLING = 3.0
@@ -159,7 +160,8 @@ def check_columns(hub: Hub, number: int, repository: pygit2.Repository, subject:
 
 def head_of(repository: pygit2.Repository) -> str | None:
     """The commit at the head of the default branch; None if there is none yet."""
-    return None if repository.head_is_unborn else str(repository.head.target)
+    commit = referenced(repository, DEFAULT)
+    return None if commit is None else str(commit.id)
 
 
 def paths_of(repository: pygit2.Repository, commit: str) -> Iterator[str]:
@@ -245,7 +247,10 @@ def check_store(hub: Hub) -> list[Finding]:
 def abandoned_drafts(hub: Hub) -> list[Path]:
     """Files of uploads that nobody can go on with any more."""
     lifetime = hub.settings.upload_lifetime.total_seconds()
-    return [path for path in sorted((hub.settings.objects / "drafts").glob("*")) if older(path, lifetime)]
+    return [
+        path for path in sorted((hub.settings.objects / "drafts").glob("*"))
+        if all(older(one, lifetime) for one in (path, *path.glob("*")))
+    ]  # fmt: skip
 
 
 def older(path: Path, seconds: float) -> bool:
