@@ -18,6 +18,12 @@ COMMANDS = {
     "chat": "talk with a language model",
     "run": "run a task over texts, images or a file of them",
     "train": "fine-tune a model on a file of examples",
+    "search": "find models and data sets on a Hub",
+    "download": "fetch a repository, or files of it",
+    "upload": "put a file or a folder into a repository",
+    "login": "keep a Hub's access token on this machine",
+    "logout": "forget it",
+    "whoami": "say as whom this machine is logged in",
     "hub": "serve a Hub of models and data sets, and look after it",
 }
 

@@ -175,12 +175,12 @@ def upload(thing: Any, folder: Path, names: Sequence[str], destination: Destinat
 CARD = "README.md"
 
 
-def made(api: HfApi, destination: Destination) -> str:
+def made(api: HfApi, destination: Destination, repo_type: str = "model") -> str:
     """The repository's full id; the repository and the branch are made where they are not there."""
-    name = api.create_repo(destination.repo_id, private=destination.private, exist_ok=True).repo_id
+    name = api.create_repo(destination.repo_id, private=destination.private, repo_type=repo_type, exist_ok=True).repo_id
     branch = destination.revision
     if branch is not None and not branch.startswith("refs/") and not destination.create_pr:
-        api.create_branch(name, branch=branch, exist_ok=True)
+        api.create_branch(name, branch=branch, repo_type=repo_type, exist_ok=True)
     return name
 
 

@@ -37,13 +37,19 @@ def refusals(doing: str, name: str = "", token: Token = None, offline: bool = Fa
         ) from error
     except errors.HfHubHTTPError as error:
         raise HubError(*explained(action, name, token, error)) from error
+    except errors.LocalEntryNotFoundError as error:
+        cause = error.__cause__
+        if isinstance(cause, errors.HfHubHTTPError):
+            raise HubError(*explained(action, name, token, cause)) from error
+        if constants.HF_HUB_OFFLINE:
+            raise OfflineError(
+                f"{action} failed: it is not in the cache, and the network is off.", "Unset HF_HUB_OFFLINE."
+            ) from error
+        raise HubError(*out_of_reach(action, cause or error)) from error
     except errors.EntryNotFoundError as error:
         raise HubError(f"{action} failed: {first_line(error)}", "Check the file's name and the revision.") from error
     except (connection_error(), ConnectionError, TimeoutError) as error:
-        raise HubError(
-            f"{action} failed: {constants.ENDPOINT} cannot be reached ({first_line(error)}).",
-            "Check the connection, the proxy settings and HF_ENDPOINT.",
-        ) from error
+        raise HubError(*out_of_reach(action, error)) from error
 
 
 LOG_IN = "Log in with `samovar login` or `hf auth login`, set HF_TOKEN, or pass token=…"
@@ -55,6 +61,16 @@ def require_login(doing: str, token: Token) -> None:
 
     if token is False or (not isinstance(token, str) and get_token() is None):
         raise HubError(f"{doing} needs a login, and this machine has none for {constants.ENDPOINT}.", LOG_IN)
+
+
+def out_of_reach(action: str, error: BaseException) -> tuple[str, str]:
+    """Cause and next step where there is no answer."""
+    from huggingface_hub import constants
+
+    return (
+        f"{action} failed: {constants.ENDPOINT} cannot be reached ({first_line(error)}).",
+        "Check the connection, the proxy settings and HF_ENDPOINT.",
+    )
 
 
 def explained(action: str, name: str, token: Token, error: Any) -> tuple[str, str]:
