@@ -11,8 +11,9 @@ from samovar.extras import require
 # Name → what it does; read only when it is asked for.
 COMMANDS = {
     "serve": "serve the Hub",
-    "user": "add and list the Hub's users",
-    "token": "make access tokens",
+    "user": "add, list and lock out users",
+    "token": "make, list and revoke access tokens",
+    "invite": "make an invitation to sign up or to join an organisation",
     "fsck": "check that everything stored is whole",
     "backup": "copy the Hub into a folder while it runs",
     "restore": "make a data folder from a backup",

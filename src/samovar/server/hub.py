@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from samovar.errors import SamovarError
 from samovar.server.db.engine import Database
@@ -11,6 +11,8 @@ from samovar.server.db.migrate import migrate
 from samovar.server.objects.store import LocalStore, ObjectStore
 from samovar.server.repos.folders import RepositoryFolders
 from samovar.server.search.index import SearchIndex
+from samovar.server.services.activity import Activity
+from samovar.server.services.rates import Rates
 from samovar.server.settings import Settings
 from samovar.server.signing import Signer
 
@@ -25,6 +27,8 @@ class Hub:
     objects: ObjectStore
     index: SearchIndex
     signer: Signer
+    rates: Rates = field(default_factory=Rates)
+    activity: Activity = field(default_factory=Activity)
 
     @classmethod
     def open(cls, settings: Settings) -> Hub:

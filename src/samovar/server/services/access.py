@@ -59,7 +59,7 @@ class Caller:
     address: str = ""
     csrf: str | None = None
     """Of the browser's session: forms must send it back."""
-    session: str | None = None
+    session_id: str | None = None
     """The browser's session, by the digest of its cookie."""
 
     @property
