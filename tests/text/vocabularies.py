@@ -6,8 +6,10 @@ import json
 import string
 from pathlib import Path
 
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as RustTokenizer
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from samovar.text.ranks import THREE_DIGITS
 
 TEXTS = [
     "Hello world, this isn't unaffordable!",
@@ -58,6 +60,56 @@ def write_bpe(folder: Path, style: str = "gpt2") -> Path:
     rust.train_from_iterator(train_texts(), trainer)
     folder.mkdir(parents=True, exist_ok=True)
     rust.model.save(str(folder))
+    return folder
+
+
+SPLITS = {
+    "bloom": [pre_tokenizers.Split(Regex(r" ?[^(\s|[.,!?…。，、।۔،])]+"), "isolated")],
+    "falcon": [
+        pre_tokenizers.Punctuation("contiguous"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+    ],
+    "llama3": [pre_tokenizers.Split(Regex(THREE_DIGITS), "isolated")],
+    "modernbert": [],
+}
+
+
+def write_json_bpe(folder: Path, style: str) -> Path:
+    """tokenizer.json of a byte-level BPE with the rules of BLOOM, Falcon, Llama 3 or ModernBERT."""
+    special = {
+        "bloom": ["<unk>", "<s>", "</s>", "<pad>"],
+        "falcon": [">>TITLE<<", "<|endoftext|>"],
+        "llama3": ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"],
+        "modernbert": ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"],
+    }[style]
+    rust = RustTokenizer(models.BPE())
+    last = [] if style == "falcon" else [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not SPLITS[style])]
+    rust.pre_tokenizer = pre_tokenizers.Sequence([*SPLITS[style], *last])
+    rust.decoder = decoders.ByteLevel()
+    if style == "modernbert":
+        rust.normalizer = normalizers.NFC()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    rust.train_from_iterator(train_texts(), trainer)
+    ends = {"llama3": ("<|begin_of_text|>", ""), "modernbert": ("[CLS]", "[SEP]")}.get(style)
+    if ends is None:
+        rust.post_processor = processors.ByteLevel(trim_offsets=False)
+    else:
+        first, last_token = ends
+        tail = f" {last_token}:0" if last_token else ""
+        rust.post_processor = processors.TemplateProcessing(
+            single=f"{first}:0 $A:0{tail}",
+            pair=f"{first}:0 $A:0{tail} {'' if last_token else first + ':1 '}$B:1{tail.replace(':0', ':1')}",
+            special_tokens=[(token, rust.token_to_id(token)) for token in ends if token],
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    rust.save(str(folder / "tokenizer.json"))
     return folder
 
 
