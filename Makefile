@@ -10,7 +10,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast bench lint assets test-assets clean
+.PHONY: help demo test test-fast test-clients bench lint assets test-assets clean
 
 help: ## list these commands
 	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune and run a sentiment classifier on real film reviews"
@@ -24,6 +24,9 @@ test: $(RUNS_TESTS) lint test-assets ## style, types and all tests
 
 test-fast: $(RUNS_TESTS) test-assets ## the tests that take seconds
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+test-clients: $(RUNS_TESTS) ## the Hub against several versions of its stock client (CLIENTS="0.36 newest")
+	@$(BIN)/python scripts/test_clients.py
 
 bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
 	@$(BIN)/python benchmarks/run.py $(ARGS)

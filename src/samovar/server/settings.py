@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -19,11 +21,14 @@ MEBIBYTE = 2**20
 class Settings(BaseSettings):
     """All settings. The command line wins over the environment, which wins over the file."""
 
-    model_config = SettingsConfigDict(env_prefix="SAMOVAR_HUB_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SAMOVAR_HUB_", extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
     data: Path
     """The folder that holds everything: database, repositories, large files, secret."""
     host: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` is all of this machine."""
     port: int = Field(8080, ge=0, le=65535)
     """0 takes any free port."""
     url: str | None = None
@@ -37,7 +42,9 @@ class Settings(BaseSettings):
     """What signatures are made with; made once and kept in the data folder when not given."""
 
     sign_up: Literal["open", "invitation", "closed"] = "open"
+    """Who may make an account: anybody, those with an invitation, or only the operator for others."""
     session_lifetime: timedelta = timedelta(days=30)
+    """How long a browser stays logged in."""
     quota: ByteSize | None = None
     """Bytes that one account may store; none: no limit."""
 
@@ -67,6 +74,7 @@ class Settings(BaseSettings):
     accel_prefix: str | None = None
     """Path of an internal nginx location over the folder of large files: nginx sends them then."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged; `debug` logs every request."""
 
     @classmethod
     def settings_customise_sources(
@@ -105,12 +113,16 @@ class Settings(BaseSettings):
         if self.secret:
             return self.secret.encode()
         path = self.data / "secret"
-        try:
-            with path.open("x") as file:
-                path.chmod(0o600)
-                file.write(secrets.token_hex(32))
-        except FileExistsError:
-            pass
+        if not path.exists():
+            draft = self.data / f"secret.{secrets.token_hex(8)}"
+            try:
+                with draft.open("x") as file:
+                    draft.chmod(0o600)
+                    file.write(secrets.token_hex(32))
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, path)  # Nobody reads it half written, and the first one stays.
+            finally:
+                draft.unlink()
         return path.read_text().encode()
 
 
