@@ -10,7 +10,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-clients bench lint assets test-assets clean
+.PHONY: help demo test test-fast test-clients bench lint assets test-assets test-programs clean
 
 help: ## list these commands
 	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune and run a sentiment classifier on real film reviews"
@@ -19,10 +19,10 @@ help: ## list these commands
 demo: $(RUNS_MODELS) assets
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: $(RUNS_TESTS) lint test-assets ## style, types and all tests
+test: test-programs $(RUNS_TESTS) lint test-assets ## style, types and all tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-fast: $(RUNS_TESTS) test-assets ## the tests that take seconds
+test-fast: test-programs $(RUNS_TESTS) test-assets ## the tests that take seconds
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 test-clients: $(RUNS_TESTS) ## the Hub against several versions of its stock client (CLIENTS="0.36 newest")
@@ -42,8 +42,13 @@ assets: $(RUNS_MODELS)
 test-assets: $(RUNS_TESTS)
 	@$(BIN)/python scripts/fetch_assets.py --tests
 
-clean: ## remove .venv and what builds and tools left
-	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache
+test-programs:
+	@missing=$$(scripts/programs.sh | tr '\n' ' '); [ -z "$$missing" ] || { \
+		echo "error: the tests of the Hub run programs that are not on this machine: $$missing"; \
+		echo "  → Install them (Debian, Ubuntu: apt install $$missing), then run this again."; exit 1; }
+
+clean: ## remove .venv, .venv-clients and what builds and tools left
+	rm -rf .venv .venv-clients build dist .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNS_MODELS): pyproject.toml constraints.txt scripts/environment.sh

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Which programs that the tests run are missing on this machine: the names of Debian's packages, one a line.
+set -u
+
+need() { # package, program
+    command -v "$2" >/dev/null 2>&1 || echo "$1"
+}
+
+need git git
+need git-lfs git-lfs
+need nginx nginx
+need openssl openssl
+# Debian keeps the server outside of everybody's path.
+command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
