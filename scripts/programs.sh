@@ -3,7 +3,7 @@
 set -u
 
 need() { # package, program
-    command -v "$2" >/dev/null 2>&1 || echo "$1"
+    PATH="$PATH:/usr/sbin" command -v "$2" >/dev/null 2>&1 || echo "$1"
 }
 
 need git git
