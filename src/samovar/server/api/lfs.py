@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from samovar.server.api.context import WEB_PREFIX, CallerOf, HubOf, base_url
 from samovar.server.errors import BadRequestError, HubError, NotFoundError, UnprocessableError
 from samovar.server.http.files import FileResponse, Stored
-from samovar.server.http.receiving import receive
+from samovar.server.http.receiving import heard, receive
 from samovar.server.hub import Hub
 from samovar.server.services import lfs, parts
 from samovar.server.services.access import Caller, RepoType
@@ -159,40 +159,41 @@ def model_verify(hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, on
 @router.put("/api/lfs/objects/{ticket:segment}")
 async def put_object(request: Request, hub: HubOf, ticket: Ticket) -> Response:
     """Send a large file whole."""
-    signed = hub.signer.check(lfs.PUT, ticket)
-    if "upload" in signed:
-        raise BadRequestError("This file is to be sent in parts.", "Send them to the addresses in `header`.")
-    grant = grant_of(signed["grant"])
-    await anyio.to_thread.run_sync(check_grant, hub, signed)
-    path = await anyio.to_thread.run_sync(hub.objects.scratch)
-    received = await receive(request, path, signed["size"])
+    async with heard(request):
+        signed = hub.signer.check(lfs.PUT, ticket)
+        if "upload" in signed:
+            raise BadRequestError("This file is to be sent in parts.", "Send them to the addresses in `header`.")
+        await anyio.to_thread.run_sync(check_grant, hub, signed)
+        path = await anyio.to_thread.run_sync(hub.objects.scratch)
+        received = await receive(request, path, signed["size"])
     if (received.sha256, received.size) != (signed["oid"], signed["size"]):
         path.unlink(missing_ok=True)
         raise UnprocessableError(
             f"{received.size} bytes with the SHA-256 {received.sha256} arrived, not {signed['size']} with "
             f"{signed['oid']}.", "Upload the file again.",
         )  # fmt: skip
-    await anyio.to_thread.run_sync(store, hub, path, received.sha256, received.size, grant)
+    await anyio.to_thread.run_sync(store, hub, path, received.sha256, received.size, grant_of(signed))
     return Response(None, 200, {"ETag": f'"{received.sha256}"'})
 
 
 def check_grant(hub: Hub, signed: dict[str, Any]) -> None:
     """Raises what `uploader` does, before many bytes are sent for nothing."""
     with hub.database.read() as session:
-        uploader(session, grant_of(signed["grant"]))
+        uploader(session, grant_of(signed))
 
 
 @router.put("/api/lfs/parts/{ticket:segment}")
 async def put_part(request: Request, hub: HubOf, ticket: Ticket) -> Response:
     """Send a part of a large file. Parts may come in any order, at the same time, and again."""
-    signed = hub.signer.check(lfs.PART, ticket)
-    await anyio.to_thread.run_sync(check_grant, hub, signed)
-    folder = await anyio.to_thread.run_sync(parts.folder_of, hub, signed)
-    path = parts.incoming(folder)
-    try:
-        received = await receive(request, path, signed["size"])
-    except FileNotFoundError:
-        raise NotFoundError("This upload is over.", "Begin a new one.") from None
+    async with heard(request):
+        signed = hub.signer.check(lfs.PART, ticket)
+        await anyio.to_thread.run_sync(check_grant, hub, signed)
+        folder = await anyio.to_thread.run_sync(parts.folder_of, hub, signed)
+        path = parts.incoming(folder)
+        try:
+            received = await receive(request, path, signed["size"])
+        except FileNotFoundError:
+            raise NotFoundError("This upload is over.", "Begin a new one.") from None
     if received.size != signed["size"]:
         path.unlink(missing_ok=True)
         raise UnprocessableError(f"The part has {received.size} bytes, not {signed['size']}.", "Send it again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import shutil
@@ -14,11 +15,13 @@ from typing import NamedTuple
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from samovar.server.errors import BadRequestError, StorageFullError, TooLargeError
+from samovar.server.errors import BadRequestError, HubError, StorageFullError, TooLargeError
 
 BLOCK = 2**19
 # Room that an upload leaves on the disk for everything else.
 RESERVE = 64 * 2**20
+# What is read of a refused upload's rest, so that the client hears why before the connection ends.
+COURTESY = 16 * 2**20
 # Threads that hash and write, for all uploads together: hashing takes a core each.
 writers = ThreadPoolExecutor(8, thread_name_prefix="uploads")
 
@@ -46,6 +49,21 @@ def check_room(path: Path, size: int) -> None:
     """Raises `StorageFullError` if the disk cannot take as much."""
     if shutil.disk_usage(path.parent).free < size + RESERVE:
         raise StorageFullError("The Hub's disk is full.", "Tell its operator.")
+
+
+@contextlib.asynccontextmanager
+async def heard(request: Request) -> AsyncIterator[None]:
+    """Lets a refusal reach clients that read nothing before they have sent all."""
+    try:
+        yield
+    except HubError:
+        dropped = 0
+        with contextlib.suppress(ClientDisconnect, RuntimeError):
+            async for piece in request.stream():
+                dropped += len(piece)
+                if dropped > COURTESY:
+                    break
+        raise
 
 
 async def blocks(request: Request, most: int) -> AsyncIterator[bytearray]:

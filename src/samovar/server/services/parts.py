@@ -40,7 +40,7 @@ def complete(hub: Hub, ticket: dict[str, Any]) -> None:
 
     Raises `UnprocessableError` (a part is missing: send it; a wrong hash: all parts are gone), `NotFoundError`.
     """
-    grant, oid = grant_of(ticket["grant"]), ticket["oid"]
+    grant, oid = grant_of(ticket), ticket["oid"]
     folder = hub.objects.draft(ticket["upload"])
     if not folder.is_dir():
         with hub.database.read() as session:
