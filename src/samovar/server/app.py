@@ -28,7 +28,20 @@ logger = logging.getLogger(__name__)
 # Requests that are worked on at a time, beyond those that only move bytes.
 THREADS = 64
 # The routes, in the order in which they are tried; `api/NAME.py` each, with a `router`.
-ROUTES = ("health", "metrics", "whoami", "avatars", "info", "lfs", "resolve")
+ROUTES = (
+    "health",
+    "metrics",
+    "whoami",
+    "repos",
+    "upload",
+    "tree",
+    "refs",
+    "discussions",
+    "avatars",
+    "info",
+    "lfs",
+    "resolve",
+)
 
 
 def create_app(hub: Hub) -> ASGIApp:

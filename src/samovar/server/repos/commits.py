@@ -58,3 +58,17 @@ def moment(commit: pygit2.Commit) -> datetime:
         return datetime.fromtimestamp(commit.commit_time, UTC)
     except (ValueError, OverflowError, OSError):
         return datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def write_tag(new: NewObjects, commit: str, name: str, author: str, text: str) -> str:
+    """Write an annotated tag of now; its id, 40 hex digits."""
+    who = f"{author} <{author}@{NOWHERE}> {int(time.time())} +0000"
+    return new.add("tag", f"object {commit}\ntype commit\ntag {name}\ntagger {who}\n\n{text}".encode()).hex()
+
+
+def author(commit: pygit2.Commit) -> str:
+    """Who made it, as git knows them."""
+    try:
+        return commit.author.raw_name.decode(errors="replace") or "unknown"
+    except (ValueError, pygit2.GitError):
+        return "unknown"

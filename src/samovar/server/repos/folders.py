@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,13 +29,30 @@ class RepositoryFolders:
         """The folder of one repository."""
         return self.root / f"{repository_id // FANOUT:04d}" / f"{repository_id}.git"
 
-    def create(self, repository_id: int) -> Path:
-        """Make an empty bare repository whose branch is `main`; one that is there from a broken-off try is replaced."""
-        path = self.path(repository_id)
-        self.delete(repository_id)
+    def prepare(self) -> Path:
+        """Make an empty bare repository whose branch is `main`, under a name that nobody looks for; `adopt` it."""
+        path = self.root / "drafts" / os.urandom(16).hex()
         path.parent.mkdir(parents=True, exist_ok=True)
         pygit2.init_repository(path, bare=True, initial_head="main")
         return path
+
+    def adopt(self, draft: Path, repository_id: int) -> Path:
+        """Put a prepared repository in its place; one that is there from a broken-off try is replaced."""
+        path = self.path(repository_id)
+        self.delete(repository_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(path)
+        for folder in (path.parent, self.root):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        return path
+
+    def create(self, repository_id: int) -> Path:
+        """Make an empty bare repository."""
+        return self.adopt(self.prepare(), repository_id)
 
     def open(self, repository_id: int) -> pygit2.Repository:
         """The repository, opened; cheap (a tenth of a millisecond), and not to be shared between threads.

@@ -121,6 +121,13 @@ class Draft:
         """A file or folder goes. Raises `BadRequestError`."""
         self.operate(Delete(file_path(path.rstrip("/") if folder else path), folder))
 
+    def require_parent(self, head: str | None) -> None:
+        """Raises `PreconditionFailedError` if it was made for another head, `BadRequestError` without header."""
+        if not self.message:
+            raise BadRequestError("The commit has no header.", 'Begin with {"key": "header", …}.')
+        if self.parent is not None and not same(self.parent, head):
+            raise PreconditionFailedError("A commit has happened since. Please refresh and try again.")
+
     def sizes(self) -> dict[str, int]:
         """The bytes of the large files that the commit refers to.
 
@@ -197,19 +204,22 @@ class Draft:
         to whatever the head is, so that of two writers none loses anything. Raises `RevisionNotFoundError`,
         `EntryNotFoundError`, `BadRequestError`, `UnprocessableError`.
         """
-        if not self.message:
-            raise BadRequestError("The commit has no header.", 'Begin with {"key": "header", …}.')
         sizes = self.sizes()
 
         def plan(repo: pygit2.Repository) -> tuple[str, Changes]:
             branch = branch_of(repo, revision)
             head = target(repo, branch)
-            if self.parent is not None and not same(self.parent, head):
-                raise PreconditionFailedError("A commit has happened since. Please refresh and try again.")
+            self.require_parent(head)
             oid = self.write(repo, commit_of(repo, head) if head else None, author, sizes)
             return oid, {} if oid == head else {branch: (head, oid)}
 
         return retried(self.hub, self.repository_id, plan)
+
+    def propose(self, repo: pygit2.Repository, branch: str, author: str) -> str:
+        """Write the commit on top of a branch, which does not move; the id of the commit."""
+        head = target(repo, branch)
+        self.require_parent(head)
+        return self.write(repo, commit_of(repo, head) if head else None, author, self.sizes())
 
 
 def same(parent: str, head: str | None) -> bool:
