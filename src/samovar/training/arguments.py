@@ -19,6 +19,7 @@ from samovar.training.schedules import SchedulerType
 logger = logging.getLogger(__name__)
 
 STRATEGIES = ("no", "steps", "epoch")
+HUB_STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
 OPTIMISERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adamw_torch": ("AdamW", {}),
     "adamw_torch_fused": ("AdamW", {"fused": True}),
@@ -159,11 +160,15 @@ class TrainingArguments:
     hub_model_id: str | None = None
     hub_token: str | None = None
     hub_private_repo: bool | None = None
+    hub_strategy: str = "every_save"
+    hub_always_push: bool = False
+    hub_revision: str | None = None
 
     def __post_init__(self) -> None:
         self.output_dir = str(Path(self.output_dir).expanduser())
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
             self.choice(name, (*STRATEGIES, "best") if name == "save_strategy" else STRATEGIES)
+        self.choice("hub_strategy", HUB_STRATEGIES)
         self.choice("optim", OPTIMISERS)
         self.choice("lr_scheduler_type", SchedulerType.names())
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):

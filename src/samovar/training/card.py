@@ -5,25 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from samovar.hub.card import About
 
 BEGIN, END = "<!-- training:start -->", "<!-- training:end -->"
-TASKS = {
-    "sequence-classification": "text-classification",
-    "token-classification": "token-classification",
-    "question-answering": "question-answering",
-    "masked-lm": "fill-mask",
-    "causal-lm": "text-generation",
-    "seq2seq-lm": "text2text-generation",
-    "image-classification": "image-classification",
-    "multiple-choice": "multiple-choice",
-}
 SPEEDS = ("runtime", "samples_per_second", "steps_per_second")
-
-
-def listed(value: str | Sequence[str] | None) -> list[str]:
-    """One or several, as a list."""
-    return [value] if isinstance(value, str) else list(value or [])
 
 
 def model_card(
@@ -41,46 +29,68 @@ def model_card(
     before: str | None = None,
 ) -> str:
     """The card's text. Of a card that was there (`before`) everything stays but what a training wrote into it."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
 
-    model, state = trainer.model, trainer.state
-    name = model_name or Path(trainer.args.output_dir).resolve().name
-    base = finetuned_from or getattr(model, "name_or_path", None) or None
-    found = evaluated(state.log_history, state.best_global_step if trainer.args.load_best_model_at_end else None)
-    task = next(iter(listed(tasks)), TASKS.get(getattr(model, "task", "")))
+    from samovar.hub.card import listed, results_of
+
+    found = evaluated_by(trainer)
+    about = about_training(trainer, model_name or Path(trainer.args.output_dir).resolve().name, finetuned_from)
+    about.language, about.license, about.tags = (
+        language,
+        license,
+        [*about.tags, *listed(tags), "generated_from_trainer"],
+    )
+    about.datasets = listed(dataset_tags)
+    task = next(iter(listed(tasks)), about.head.task if about.head else None)
+    about.more = {"pipeline_tag": task}
     data_name, data_type = next(iter(listed(dataset)), "held-out rows"), next(iter(listed(dataset_tags)), "custom")
-    metrics = {key: value for key, value in found.items() if key not in ("loss", "epoch", "step")}
-    results = [
-        EvalResult(
-            task_type=task or "other", dataset_type=data_type, dataset_name=data_name, metric_type=key,
-            metric_value=value, dataset_config=next(iter(listed(dataset_args)), None),
-        )
-        for key, value in metrics.items()
-    ]  # fmt: skip
-    card: Any = ModelCard(before) if before else None
-    kept = {} if card is None else {k: v for k, v in card.data.to_dict().items() if k != "model-index"}
-    # A local path says nothing to others, and is no name of a repository.
-    public = base if base and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", base) else None
-    all_tags = {*listed(kept.get("tags")), *listed(tags), "samovar", "generated_from_trainer"}
-    given = {
-        "language": language, "license": license, "library_name": "transformers", "base_model": public,
-        "pipeline_tag": task, "tags": sorted(all_tags), "datasets": listed(dataset_tags) or None,
-        "metrics": sorted({*listed(kept.get("metrics")), *metrics}) or None,
+    where = {
+        "dataset_type": data_type, "dataset_name": data_name, "dataset_config": next(iter(listed(dataset_args)), None)
     }  # fmt: skip
-    values = {**kept, **{key: value for key, value in given.items() if value is not None}}
+    metrics = {key: value for key, value in found.items() if key not in ("loss", "epoch", "step")}
+    about.results = results_of(metrics, task or "other", **where)
+    section = f"{BEGIN}\n{body(trainer, finetuned_from or base_of(trainer), found)}\n{END}"
+    return written(about, section, None if before is None else ModelCard(before), before)
+
+
+def written(about: About, section: str, card: Any, before: str | None) -> str:
+    """A new card, or the one that was there with this section and what is known now."""
+    from samovar.hub.card import MARK, is_unedited, marked, metadata, new_card
+
+    if card is None or before is None:
+        return new_card(about, section)
     # Results on other data sets, which somebody else measured, stay.
-    others = [one for one in (card.data.eval_results if card else None) or [] if one.dataset_name != data_name]
-    results = [*others, *results]
-    more: dict[str, Any] = {"model_name": name, "eval_results": results} if results else {}
-    data = ModelCardData(**values, **more)
-    section = f"{BEGIN}\n{body(trainer, base, found)}\n{END}"
-    if card is None:
-        text = f"# {name}\n\n{section}\n"
-    elif BEGIN in card.text and END in card.text:
-        text = re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda match: section, card.text, flags=re.S).strip()
+    mine = {one.dataset_name for one in about.results}
+    about.results = [*(one for one in card.data.eval_results or [] if one.dataset_name not in mine), *about.results]
+    kept = {key: value for key, value in card.data.to_dict().items() if key != "model-index"}
+    text = MARK.sub("\n", f"\n{card.text}")
+    if BEGIN in text and END in text:
+        text = re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda match: section, text, flags=re.S)
     else:
-        text = f"{card.text.strip()}\n\n{section}\n"
-    return f"---\n{data.to_yaml()}\n---\n\n{text.strip()}\n"
+        text = f"{text.strip()}\n\n{section}"
+    whole = f"---\n{metadata(about, kept)}\n---\n\n{text.strip()}\n"
+    return marked(whole) if is_unedited(before) else whole
+
+
+def about_training(trainer: Any, name: str, finetuned_from: str | None) -> About:
+    """What the trained model tells, and what it was made from."""
+    from samovar.hub.card import facts, public_name
+
+    about = facts(trainer.model, name)
+    if finetuned_from:
+        about.base_model = public_name(finetuned_from, name)
+    return about
+
+
+def base_of(trainer: Any) -> str | None:
+    """What the trained model was loaded from."""
+    return getattr(trainer.model, "name_or_path", None) or None
+
+
+def evaluated_by(trainer: Any) -> dict[str, float]:
+    """The values of the evaluation that the trainer's weights had."""
+    state = trainer.state
+    return evaluated(state.log_history, state.best_global_step if trainer.args.load_best_model_at_end else None)
 
 
 def evaluated(history: list[dict[str, Any]], best: int | None) -> dict[str, float]:

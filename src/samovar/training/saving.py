@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from samovar.errors import InputError
 from samovar.hub.atomic import write_beside, write_file
 from samovar.training import checkpoints
 from samovar.training.arguments import TrainingArguments
 from samovar.training.callbacks import STATE_FILE, TrainerState
 from samovar.training.processes import is_sharded
-
-# What a run leaves in its folder that is of use to nobody else.
-PRIVATE = ["checkpoint-*", ".*", "runs/*", "search/*", "wandb/*", "mlruns*"]
 
 
 class Saving:
@@ -94,25 +90,3 @@ class Saving:
     def get_num_trainable_parameters(self) -> int:
         """How many numbers are learned."""
         return sum(one.numel() for one in self.model.parameters() if one.requires_grad)
-
-    def push_to_hub(
-        self, commit_message: str = "End of training", blocking: bool = True, token: str | None = None, **card: Any
-    ) -> Any:
-        """Model, processor and card to the repository `hub_model_id` of the endpoint; what `upload_folder` returns."""
-        from huggingface_hub import HfApi
-
-        name = self.args.hub_model_id or Path(self.args.output_dir).resolve().name
-        if not self.is_world_process_zero():
-            return None
-        api = HfApi(token=token or self.args.hub_token)
-        repository = api.create_repo(name, private=self.args.hub_private_repo, exist_ok=True).repo_id
-        folder = Path(self.args.output_dir)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file.", "Choose another output_dir.")
-        with write_beside(folder) as beside:
-            self.write_model(beside)
-        self.create_model_card(model_name=name, **card)
-        options: dict[str, Any] = {} if blocking else {"run_as_future": True}
-        return api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message=commit_message, ignore_patterns=PRIVATE, **options
-        )

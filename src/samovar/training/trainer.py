@@ -35,8 +35,8 @@ from samovar.training.evaluation import (
 )
 from samovar.training.optimisation import is_causal, make_optimiser, smoothed_loss
 from samovar.training.processes import make_accelerator, seed_everything
+from samovar.training.pushing import Pushing
 from samovar.training.report import ReportCallback
-from samovar.training.saving import Saving
 from samovar.training.schedules import get_scheduler
 from samovar.training.trackers import tracker_callbacks
 
@@ -51,7 +51,7 @@ class TrainOutput(NamedTuple):
     metrics: dict[str, float]
 
 
-class Trainer(Saving):
+class Trainer(Pushing):
     """Trains a model that returns a loss.
 
     ::
@@ -108,7 +108,7 @@ class Trainer(Saving):
         self.state, self.control = self.new_state(), TrainerControl()
         # What the loop wraps the model into, for several processes or precisions; None before.
         self.wrapped: Any = None
-        self.callbacks: list[TrainerCallback] = [DefaultFlowCallback()]
+        self.callbacks: list[TrainerCallback] = [DefaultFlowCallback(), *self.hub_callbacks()]
         self.callbacks.append(PrinterCallback() if self.args.disable_tqdm else ProgressCallback())
         for callback in (*tracker_callbacks(self.args.report_to), ReportCallback, *(callbacks or ())):
             self.add_callback(callback)
