@@ -240,6 +240,44 @@ def test_marian_is_the_references(marian: Path, tmp_path: Path) -> None:
         assert theirs(text)["input_ids"] == again(text)["input_ids"] == ours(text)["input_ids"]
 
 
+@pytest.mark.filterwarnings("ignore:Recommended")
+def test_marian_with_a_vocabulary_for_each_side(tmp_path: Path) -> None:
+    folder, special = tmp_path / "files", ["</s>", "<unk>"]
+    for side, name, kind in (("target", "target_vocab.json", "bpe"), ("source", "vocab.json", "unigram")):
+        model = train_model(folder, f"{side}.spm", model_type=kind)
+        write_vocabulary(folder, [model], special, ["<pad>"])
+        (folder / "vocab.json").rename(folder / name)
+    write_config(folder, tokenizer_class="MarianTokenizer", source_lang="en", target_lang="fr", separate_vocabs=True)
+    paths = {"source_spm": "source.spm", "target_spm": "target.spm", "vocab": "vocab.json"}
+    paths |= {"target_vocab_file": "target_vocab.json"}
+    given = {argument: str(folder / name) for argument, name in paths.items()}
+    reference = transformers.MarianTokenizer(**given, separate_vocabs=True)
+    ours = samovar.AutoTokenizer.from_pretrained(folder)
+    assert ours.get_vocab() == json.loads((folder / "vocab.json").read_text("utf-8"))
+    # The reference reads an id of the target as the source's <pad> where the numbers meet, so the file itself is asked.
+    names = {index: token for token, index in json.loads((folder / "target_vocab.json").read_text("utf-8")).items()}
+    different = 0
+    for text in (text for text in HARD if "aaaa" not in text):
+        source, target = ours(text)["input_ids"], ours(text_target=text)["input_ids"]
+        assert source == reference(text)["input_ids"]
+        assert target == reference(text_target=text)["input_ids"]
+        assert ours(text, text_target=text)["labels"] == target
+        assert ours.convert_ids_to_tokens(target) == [names[index] for index in target]
+        written = "".join(names[index] for index in target if names[index] not in ("</s>", "<unk>", "<pad>"))
+        assert ours.decode(target, skip_special_tokens=True) == written.replace("▁", " ").strip()
+        different += source != target
+    assert different > 10
+    # Padding of a target is the target's own.
+    rows = ours(text_target=["low", "low lower newest"], padding=True)["input_ids"]
+    assert rows[0][-1] == json.loads((folder / "target_vocab.json").read_text("utf-8"))["<pad>"]
+    ours.save_pretrained(tmp_path / "saved")
+    again = samovar.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert again("low", text_target="newest")["labels"] == ours("low", text_target="newest")["labels"]
+    (folder / "target_vocab.json").unlink()
+    with pytest.raises(TokenizerError, match=r"separate_vocabs=True without a target_vocab\.json"):
+        samovar.AutoTokenizer.from_pretrained(folder)
+
+
 def test_files_of_different_checkpoints_are_refused(marian: Path, m2m: Path, tmp_path: Path) -> None:
     for path in marian.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -19,7 +19,16 @@ from samovar.text.unigrams import SentencePieceTokenizer
 
 SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "tiktoken.model")
 # Keys of files that say how another library builds its object, which is no setting of ours.
-FOREIGN_KEYS = {"tokenizer_file", "vocab_file", "merges_file", "name_or_path", "auto_map", "backend", "processor_class"}
+FOREIGN_KEYS = {
+    "tokenizer_file",
+    "vocab_file",
+    "merges_file",
+    "target_vocab_file",
+    "name_or_path",
+    "auto_map",
+    "backend",
+    "processor_class",
+}
 
 
 def read_settings(source: Source) -> dict[str, Any]:
@@ -92,6 +101,7 @@ def load_tokenizer(
         kind = kind if files else SentencePieceTokenizer
         files = {"vocab_file": files.get("vocab_file") or model}
     if files and all(found is not None for found in files.values()):
+        files |= {argument: source.file(name) for argument, name in kind.optional_files.items()}
         return kind(**files, name_or_path=source.name, **merged)  # type: ignore[arg-type]
     ranks = next((name for name in source.listing() if name.endswith(".tiktoken")), None)
     if ranks is not None:

@@ -1,4 +1,4 @@
-"""Marian's tokenizer: a SentencePiece model for each side of a translation, and one vocabulary for both."""
+"""Marian's tokenizer: a SentencePiece model for each side of a translation, and one vocabulary for both or two."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ HIDDEN = "\ufdd0"
 class MarianTokenizer(Tokenizer):
     """Marian (Junczys-Dowmunt et al. 2018): texts by source.spm, `text_target` by target.spm, ids by vocab.json.
 
-    Models of several languages are told which one to write by a mark in front of a text, such as `>>fra<<`.
+    Models of several languages are told which one to write by a mark in front of a text, such as `>>fra<<`. With
+    `separate_vocabs` the ids of the target are those of target_vocab.json, and ids are decoded as the target's.
     """
 
     vocab_files_names = {"vocab": "vocab.json", "source_spm": "source.spm", "target_spm": "target.spm"}
+    optional_files = {"target_vocab_file": "target_vocab.json"}
     has_json = False
     defaults = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "model_input_names": WITHOUT_TYPES}
 
@@ -47,22 +49,29 @@ class MarianTokenizer(Tokenizer):
                 f"{type(self).__name__} needs {', '.join(missing)}.", "Give `vocab`, `source_spm` and `target_spm`."
             )
         self.files = {name: read_content(path) for name, path in paths.items()}
-        vocab = read_vocab(paths["vocab.json"])
-        self.names = sorted(vocab, key=lambda token: vocab[token])
-        self.ids = vocab
-        self.other = self.side(paths["target.spm"], settings)
-        return self.side(paths["source.spm"], settings)
+        self.ids = self.other_ids = read_vocab(paths["vocab.json"])
+        written = "vocab.json"
+        if settings.get("separate_vocabs"):
+            path = settings.get("target_vocab_file")
+            if path is None:
+                raise TokenizerError("separate_vocabs=True without a target_vocab.json.", "Give `target_vocab_file`.")
+            written = self.optional_files["target_vocab_file"]
+            self.files |= {written: read_content(Path(path))}
+            self.other_ids = read_vocab(Path(path))
+        self.names = sorted(self.other_ids, key=lambda token: self.other_ids[token])
+        self.other = self.side(self.other_ids, written, paths["target.spm"], settings)
+        return self.side(self.ids, "vocab.json", paths["source.spm"], settings)
 
-    def side(self, path: Path, settings: Mapping[str, Any]) -> RustTokenizer:
-        """The tokenizer of one side."""
+    def side(self, ids: Mapping[str, int], name: str, path: Path, settings: Mapping[str, Any]) -> RustTokenizer:
+        """The tokenizer of one side, from a vocabulary of this name and a SentencePiece model."""
         model = read_sentencepiece(path)
         own = {piece.text for piece in model.pieces}
-        marks = [name for name in self.names if name.startswith(">>") and name.endswith("<<")]
+        marks = [token for token in ids if token.startswith(">>") and token.endswith("<<")]
         table = [
             piece
             if piece.text in own or piece.kind != PieceKind.NORMAL or piece.text in marks
             else Piece(f"{HIDDEN}{index}", 0.0)
-            for index, piece in enumerate(by_ids(self.ids, model.pieces, settings, f"vocab.json and {path}"))
+            for index, piece in enumerate(by_ids(ids, model.pieces, settings, f"{name} and {path}"))
         ]
         unknown = next(index for index, piece in enumerate(table) if piece.kind == PieceKind.UNKNOWN)
         rust = to_rust(model, pieces=table, unk_id=unknown)
@@ -78,35 +87,41 @@ class MarianTokenizer(Tokenizer):
             before, self.state = self.state, (None, None)
             self.other.no_truncation()
             self.other.no_padding()
-            self.rust, self.other = self.other, self.rust
+            self.exchange()
             try:
                 yield
             finally:
-                self.rust, self.other = self.other, self.rust
+                self.exchange()
                 self.state = before
+
+    def exchange(self) -> None:
+        """Let the two sides change places."""
+        self.rust, self.other = self.other, self.rust
+        self.ids, self.other_ids = self.other_ids, self.ids
 
     @property
     def supported_language_codes(self) -> list[str]:
         """The marks that name a target language."""
-        return [name for name in self.names if name.startswith(">>") and name.endswith("<<")]
+        return [name for name in self.ids if name.startswith(">>") and name.endswith("<<")]
 
     def get_vocab(self) -> dict[str, int]:
-        """Token → id, of both sides."""
+        """Token → id, of the source; where there is one vocabulary, of both sides."""
         return {**self.ids, **self.get_added_vocab()}
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
-        """Ids of tokens of either side."""
+        """Ids of tokens of the source, or of either side where there is one vocabulary."""
         if isinstance(tokens, str) and tokens in self.ids:
             return self.ids[tokens]
         return super().convert_tokens_to_ids(tokens)
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
-        """Tokens of ids, of either side."""
+        """Tokens of ids, of either side; of the target where there are two vocabularies."""
         ids = ids.tolist() if hasattr(ids, "tolist") else ids
         if isinstance(ids, int):
             return self.names[ids] if 0 <= ids < len(self.names) else self.rust.id_to_token(ids)
-        left_out = set(self.all_special_ids) if skip_special_tokens else set()
-        return [self.convert_ids_to_tokens(index) for index in ids if index not in left_out]
+        left_out = set(self.all_special_tokens) if skip_special_tokens else set()
+        tokens = [self.convert_ids_to_tokens(index) for index in ids]
+        return [token for token in tokens if token not in left_out]
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """Tokens joined to text."""
@@ -118,7 +133,7 @@ class MarianTokenizer(Tokenizer):
 
     @shares
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> tuple[str, ...]:
-        """Write the three files of the family and the settings; returns their paths."""
+        """Write the files of the family and the settings; returns their paths."""
         from samovar.hub.atomic import write_file
 
         folder = Path(save_directory)

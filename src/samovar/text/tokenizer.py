@@ -40,6 +40,8 @@ class Tokenizer(Files):
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     vocab_files_names: ClassVar[Mapping[str, str]] = {}
+    # Files that only some checkpoints of the family have.
+    optional_files: ClassVar[Mapping[str, str]] = {}
     is_fast = True
     # What fills up further inputs of the family.
     padding_values: ClassVar[Mapping[str, Any]] = {}
@@ -74,7 +76,7 @@ class Tokenizer(Files):
         self.model_input_names = list(merged.get("model_input_names", ["input_ids", "attention_mask"]))
         self.clean_up_tokenization_spaces = bool(merged.get("clean_up_tokenization_spaces", False))
         self.pad_token_type_id = 0
-        known_keys = {*OWN_KEYS, *self.vocab_files_names}
+        known_keys = {*OWN_KEYS, *self.vocab_files_names, *self.optional_files}
         self.settings = {key: value for key, value in settings.items() if key not in known_keys}
         self.warned_long = False
         if any(side not in ("left", "right") for side in (self.padding_side, self.truncation_side)):
