@@ -204,3 +204,19 @@ def test_t5_with_words_of_its_own_for_what_it_writes(tmp_path: Path) -> None:
     assert not torch.equal(again.get_input_embeddings().weight, again.get_output_embeddings().weight)
     assert torch.equal(again(**batch()).logits, model(**batch()).logits)
     assert model.head.scale == 1.0
+
+
+def test_marian_with_a_vocabulary_for_each_side(tmp_path: Path) -> None:
+    apart = {"decoder_vocab_size": 83, "share_encoder_decoder_embeddings": False, "tie_word_embeddings": False}
+    theirs, ours = pair("marian", tmp_path / "theirs", **apart)
+    wanted, found = (model(**batch(), output_hidden_states=True) for model in (theirs, ours))
+    assert found.logits.shape[-1] == 83
+    torch.testing.assert_close(found.logits, wanted.logits, atol=1e-5, rtol=1e-5)
+    source = {name: value for name, value in batch().items() if name != "labels"}
+    for options in ({}, {"num_beams": 3}):
+        expected = theirs.generate(**source, max_new_tokens=20, **options)
+        assert torch.equal(ours.generate(**source, max_new_tokens=20, **options), expected)
+    ours.save_pretrained(tmp_path / "ours")
+    again = type(theirs).from_pretrained(tmp_path / "ours")
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
