@@ -16,7 +16,7 @@ from vocabularies import TEXTS, write_wordpiece
 import samovar
 from samovar.errors import InputError, InputTypeError
 from samovar.text import quantities
-from samovar.text.tables import Table
+from samovar.text.table_cells import Table
 
 CELLS = [
     "1990", "may 12", "hello world", "unaffordable", "", "?", "12.5%", "$3,000", "family tokens", "Привет",

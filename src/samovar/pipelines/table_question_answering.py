@@ -17,7 +17,8 @@ from samovar.pipelines.packing import Item
 from samovar.pipelines.scores import not_finite
 from samovar.pipelines.text import TextPipeline
 from samovar.pipelines.transfer import pad_rows
-from samovar.text.tables import Table, chosen_cells
+from samovar.text.table_cells import Table
+from samovar.text.tables import chosen_cells
 
 logger = logging.getLogger(__name__)
 
