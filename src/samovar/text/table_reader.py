@@ -1,4 +1,4 @@
-"""One table as tokens, for any number of questions: which fit, where each stands, how its number compares with others."""
+"""One table as tokens, for any number of questions: which fit, where each stands, how its number compares."""
 
 from __future__ import annotations
 
