@@ -15,7 +15,7 @@ from samovar.server.errors import BadRequestError
 from samovar.server.http.dates import iso
 from samovar.server.repos.names import printable
 from samovar.server.services.metadata.card import strings
-from samovar.server.services.metadata.tasks import auto_class
+from samovar.server.taxonomy.tasks import auto_class
 
 Facts = Mapping[str, Any]
 """Column → value, of `Repository` and `RepositoryContent`."""

@@ -15,6 +15,7 @@ from samovar.server.repos.revisions import DEFAULT, referenced, resolve
 from samovar.server.services.access import Caller, find
 from samovar.server.services.descriptions import COUNTED, INFO, describe, expanded, facts_of, selecting
 from samovar.server.services.metadata.read import CONTENT, ROW, Metadata, read_metadata
+from samovar.server.services.searching import dependants
 
 # Other revisions than the newest are read when asked for; this many are remembered.
 REMEMBERED = 64
@@ -70,5 +71,5 @@ def information(
         if found.last_modified is not None:
             facts["last_modified"] = found.last_modified
     if type_ == "model" and COUNTED & set(keys):
-        facts |= hub.index.dependants(facts["name"], caller)
+        facts |= dependants(hub, caller, facts["name"])
     return describe(type_, facts, keys, blobs)

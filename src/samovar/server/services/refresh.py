@@ -22,6 +22,7 @@ from samovar.server.db.tables import (
     StoredObject,
 )
 from samovar.server.db.tables.base import now
+from samovar.server.errors import RepositoryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.repos.revisions import DEFAULT, referenced
 from samovar.server.search.words import count_words
@@ -45,7 +46,7 @@ def refresh(hub: Hub, repository_id: int, announcement: int | None = None) -> No
         return
     try:
         git = hub.folders.open(repository_id)
-    except pygit2.GitError:
+    except (pygit2.GitError, RepositoryNotFoundError):
         return  # Deleted in between.
     for _ in range(TRIES):
         commit = referenced(git, DEFAULT)
@@ -77,7 +78,7 @@ def write(session: Session, repository_id: int, found: Metadata) -> None:
     if moved and found.last_modified is not None:
         repository.last_modified = found.last_modified
     if content.card_text != found.card_text:
-        write_terms(session, repository_id, found.card_text)
+        repository.card_words = write_terms(session, repository_id, found.card_text)
     for name in CONTENT:
         setattr(content, name, getattr(found, name))
     large = session.scalar(
@@ -89,12 +90,13 @@ def write(session: Session, repository_id: int, found: Metadata) -> None:
     mark_changed(session, repository)
 
 
-def write_terms(session: Session, repository_id: int, text: str) -> None:
-    """Replace the words under which the full-text search finds the card."""
+def write_terms(session: Session, repository_id: int, text: str) -> int:
+    """Replace the words under which the full-text search finds the card; how many there are, repeated ones too."""
     session.execute(delete(SearchTerm).where(SearchTerm.repository_id == repository_id))
     rows = [{"repository_id": repository_id, "term": term, "count": count} for term, count in count_words(text).items()]
     if rows:
         session.execute(insert(SearchTerm), rows)
+    return sum(row["count"] for row in rows)
 
 
 def refresh_pending(hub: Hub) -> list[int]:

@@ -62,6 +62,8 @@ class Repository(Base):
     architecture: Mapped[str | None] = mapped_column(String(100))
     labels: Mapped[int | None]
     """How many labels the configuration names."""
+    card_words: Mapped[int] = mapped_column(default=0)
+    """How many words of the card the full-text search knows: long cards weigh less there."""
 
     owner: Mapped[Account] = relationship(foreign_keys=[owner_id], lazy="joined", innerjoin=True)
 

@@ -14,8 +14,8 @@ from samovar.server.services.metadata.card import LARGEST, Card, read_card, stri
 from samovar.server.services.metadata.config import Config, read_config
 from samovar.server.services.metadata.files import Snapshot
 from samovar.server.services.metadata.libraries import library_of
-from samovar.server.services.metadata.tasks import task_of
 from samovar.server.services.metadata.weights import read_parameters
+from samovar.server.taxonomy.tasks import task_of
 
 SDKS = ("gradio", "streamlit", "docker", "static")
 

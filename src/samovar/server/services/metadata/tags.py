@@ -157,5 +157,14 @@ def modalities(card: dict[str, Any], data: list[File], formats: list[str]) -> li
 
 
 def space_tags(card: dict[str, Any], sdk: str | None) -> list[str]:
-    """Of a space: its kit and the card's tags."""
-    return once((*([sdk] if sdk else []), *strings(card.get("tags")), "region:us"))
+    """Of a space: its kit, the card's tags, and the models and data sets that it uses."""
+    return once(
+        (
+            *([sdk] if sdk else []),
+            *strings(card.get("tags")),
+            *(f"model:{one}" for one in strings(card.get("models"))),
+            *(f"dataset:{one}" for one in strings(card.get("datasets"))),
+            *(f"license:{one.lower()}" for one in strings(card.get("license"))),
+            "region:us",
+        )
+    )

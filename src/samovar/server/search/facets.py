@@ -1,0 +1,93 @@
+"""How many of what was found have each value of a facet: what a page shows beside its list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from samovar.server.search.groups import GROUPS, MARK, NUMBER
+from samovar.server.search.postings import Slots
+from samovar.server.search.query import Query, matching
+from samovar.server.search.table import Table
+
+SIZES: tuple[tuple[int, str], ...] = (
+    (10**6, "<1M"), (10**7, "1M-10M"), (10**8, "10M-100M"), (10**9, "100M-1B"), (3 * 10**9, "1B-3B"),
+    (6 * 10**9, "3B-6B"), (9 * 10**9, "6B-9B"), (12 * 10**9, "9B-12B"), (24 * 10**9, "12B-24B"),
+    (32 * 10**9, "24B-32B"), (64 * 10**9, "32B-64B"), (128 * 10**9, "64B-128B"), (256 * 10**9, "128B-256B"),
+    (2**63 - 1, ">256B"),
+)  # fmt: skip
+"""Ranges of parameters: each up to its first number, not included."""
+FACETS: dict[str, tuple[str, ...]] = {
+    "model": ("pipeline_tag", "library", "language", "license", "dataset", "architecture", "base_model", "region",
+              "parameters", "other"),
+    "dataset": ("task_categories", "task_ids", "size_categories", "modality", "format", "language", "license",
+                "library", "multilinguality", "language_creators", "annotations_creators", "benchmark", "other"),
+    "space": ("sdk", "license", "other"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a facet."""
+
+    id: str
+    """What `filter=` takes; of `pipeline_tag`, `architecture` and the like the value itself."""
+    label: str
+    count: int
+
+
+def facets(table: Table, query: Query, names: tuple[str, ...], limit: int) -> tuple[int, dict[str, list[Value]]]:
+    """How many match in all, and the most frequent values of each facet.
+
+    A facet in which something is chosen counts as if nothing were: else its other values would all disappear.
+    """
+    slots = matching(table, query)
+    groups = np.frombuffer(bytes(table.vocabulary.groups), np.uint8)
+    chosen = {condition.group for condition in query.filters} | (
+        {"parameters"} if query.parameters != (None, None) else set()
+    )
+    common: npt.NDArray[np.int64] | None = None
+    found: dict[str, list[Value]] = {}
+    for name in names:
+        among = matching(table, query.without(name)) if name in chosen else slots
+        if name == "parameters":
+            found[name] = sizes(table, among)
+            continue
+        if name in chosen:
+            counts = table.count_tags(among)
+        else:
+            counts = common = table.count_tags(among) if common is None else common
+        found[name] = most(table, counts, groups, name, limit)
+    return len(slots), found
+
+
+def most(
+    table: Table, counts: npt.NDArray[np.int64], groups: npt.NDArray[np.uint8], name: str, limit: int
+) -> list[Value]:
+    """The most frequent tags of a group; equal ones by name."""
+    size = min(len(counts), len(groups))
+    numbers = np.flatnonzero((groups[:size] == NUMBER[name]) & (counts[:size] > 0))
+    if len(numbers) > limit:
+        border = np.partition(counts[numbers], len(numbers) - limit)[len(numbers) - limit]
+        numbers = numbers[counts[numbers] >= border]
+    texts = table.vocabulary.texts
+    values = [value_of(texts[number], name, int(counts[number])) for number in numbers.tolist()]
+    return sorted(values, key=lambda value: (-value.count, value.id))[:limit]
+
+
+def value_of(text: str, name: str, count: int) -> Value:
+    """A tag as a facet's value."""
+    if text.startswith(MARK):
+        bare = text.partition(":")[2]
+        return Value(bare, bare, count)
+    return Value(text, text.partition(":")[2] if text.partition(":")[0] in GROUPS else text, count)
+
+
+def sizes(table: Table, slots: Slots) -> list[Value]:
+    """How many models are in each range of parameters, in the order of the ranges."""
+    parameters = table.columns["parameters"][slots]
+    borders = np.array([limit for limit, _ in SIZES])
+    counts = np.bincount(np.searchsorted(borders, parameters[parameters >= 0], side="right"), minlength=len(SIZES))
+    return [Value(label, label, int(count)) for (_, label), count in zip(SIZES, counts.tolist(), strict=False) if count]

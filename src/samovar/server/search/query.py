@@ -1,0 +1,121 @@
+"""What is searched for, and who is looking; and from a table the slots that answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from samovar.server.search.groups import mark
+from samovar.server.search.names import narrowed
+from samovar.server.search.postings import Slots
+from samovar.server.search.table import PRIVATE, Table
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Which private repositories the one who is looking may see, besides all public ones."""
+
+    owners: frozenset[int] | None = frozenset()
+    """Those of these accounts; None: all."""
+    within: tuple[frozenset[int], frozenset[int]] | None = None
+    """If given, of those only what these accounts own and these repositories: the scopes of a token."""
+
+    def see(self, table: Table, slots: Slots) -> Slots:
+        """Those of the living slots that may be seen."""
+        hidden = np.flatnonzero(table.state[slots] == PRIVATE)
+        if not len(hidden):
+            return slots
+        private = slots[hidden]
+        seen = np.ones(len(private), np.bool_)
+        owner = table.columns["owner_id"][private]
+        if self.owners is not None:
+            seen &= np.isin(owner, list(self.owners))
+        if self.within is not None:
+            accounts, repositories = self.within
+            seen &= np.isin(owner, list(accounts)) | np.isin(table.columns["id"][private], list(repositories))
+        return np.delete(slots, hidden[~seen])
+
+
+PUBLIC_ONLY = Viewer()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One condition: any of these tags (marks included)."""
+
+    any_of: tuple[str, ...]
+    group: str = ""
+    """The facet that it was chosen in: that facet goes on showing its other values."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """All conditions hold together."""
+
+    filters: tuple[Filter, ...] = ()
+    words: tuple[str, ...] = ()
+    """Each is part of the name, in whatever case."""
+    parameters: tuple[int | None, int | None] = (None, None)
+    """Least and most parameters, both allowed."""
+    nothing: bool = False
+    """A condition that no repository of this Hub fulfils."""
+    viewer: Viewer = PUBLIC_ONLY
+
+    def without(self, group: str) -> Query:
+        """The same without the conditions of one facet."""
+        kept = tuple(one for one in self.filters if one.group != group)
+        return Query(
+            kept, self.words, (None, None) if group == "parameters" else self.parameters, self.nothing, self.viewer
+        )
+
+
+def tagged(tag: str, group: str = "") -> Filter:
+    """The condition of having a tag."""
+    return Filter((tag,), group)
+
+
+def by(author: str) -> Filter:
+    """The condition of belonging to an account."""
+    return Filter((mark("author", author),))
+
+
+def matching(table: Table, query: Query) -> Slots:
+    """The slots, in order, of what fulfils the query and may be seen."""
+    count = table.count
+    if query.nothing:
+        return np.empty(0, np.int64)
+    lists: list[Slots] = []
+    for condition in query.filters:
+        numbers = [number for tag in condition.any_of if (number := table.vocabulary.find(tag)) is not None]
+        found = [table.having(number, count) for number in dict.fromkeys(numbers)]
+        if not found:
+            return np.empty(0, np.int64)
+        lists.append(found[0] if len(found) == 1 else np.unique(np.concatenate(found)))
+    # The shortest first: each further condition then looks at few.
+    lists.sort(key=len)
+    slots: Slots | None = None
+    for one in lists:
+        if slots is not None and not len(slots):
+            return slots
+        slots = one if slots is None else intersection(slots, one, count)
+    for word in sorted(query.words, key=len, reverse=True):
+        slots = table.naming(word.lower().encode(errors="replace"), slots, count)
+    if slots is None:
+        slots = table.living(count)
+    else:
+        slots = slots[table.state[slots] != 0]
+    least, most = query.parameters
+    if least is not None or most is not None:
+        sizes = table.columns["parameters"][slots]
+        slots = slots[(sizes >= (least or 0)) & (sizes <= (most if most is not None else np.iinfo(np.int64).max))]
+    return query.viewer.see(table, slots)
+
+
+def intersection(short: Slots, long: Slots, count: int) -> Slots:
+    """The slots that are in both, in order."""
+    if len(short) * 50 < len(long):
+        at = np.searchsorted(long, short)
+        at[at == len(long)] = 0
+        return short[long[at] == short]
+    return narrowed(long, short, count)
