@@ -16,6 +16,7 @@ from samovar.server.errors import ForbiddenError, RepositoryNotFoundError, Unpro
 from samovar.server.hub import Hub
 from samovar.server.services.access import Caller, may_read_files, visible_to
 from samovar.server.services.credentials import described, scopes_of
+from samovar.server.services.uploads import require_proposals
 
 # That somebody uses a large file is written no more often than this.
 USE = timedelta(hours=6)
@@ -30,8 +31,13 @@ class Grant(NamedTuple):
     repository_id: int
 
     @classmethod
-    def of(cls, caller: Caller, repository: Repository) -> Grant:
-        """The caller's. Raises `UnauthenticatedError` for nobody."""
+    def of(cls, session: Session, caller: Caller, repository: Repository) -> Grant:
+        """The caller's, who may see the repository: for whoever may commit to it, or propose changes.
+
+        Raises `UnauthenticatedError`, `ForbiddenError`, `GatedRepositoryError`.
+        """
+        if not caller.may_write(repository):
+            require_proposals(session, caller, repository)
         return cls(caller.require_login(), caller.token_id, repository.id)
 
 
@@ -43,7 +49,7 @@ def grant_of(signed: dict[str, Any]) -> Grant:
 def uploader(session: Session, grant: Grant) -> tuple[Caller, Repository]:
     """Who sends, and where to, as things stand now.
 
-    Raises `ForbiddenError` when token or account have ended since, or the right to write; `RepositoryNotFoundError`.
+    Raises `ForbiddenError` when token or account have ended since, what `Grant.of` does, and `RepositoryNotFoundError`.
     """
     account = session.get(Account, grant.account_id)
     token = session.get(Token, grant.token_id) if grant.token_id is not None else None
@@ -60,8 +66,7 @@ def uploader(session: Session, grant: Grant) -> tuple[Caller, Repository]:
     repository = session.get(Repository, grant.repository_id)
     if repository is None or not caller.may_see(repository):
         raise RepositoryNotFoundError
-    if not caller.may_write(repository):
-        raise ForbiddenError(f"You have no right to change {repository.name}.")
+    Grant.of(session, caller, repository)
     return caller, repository
 
 

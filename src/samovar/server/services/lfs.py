@@ -63,8 +63,8 @@ def upload(
     """
     good = [one.oid for one in wanted if wrong(hub, one) is None]
     with hub.database.read() as session:
-        repository = find(session, type_, name, caller, "write")
-        grant = Grant.of(caller, repository)
+        repository = find(session, type_, name, caller)
+        grant = Grant.of(session, caller, repository)
         known = {**readable(session, caller, good), **here(session, repository.id, good)}
     with hub.database.write() as session:
         mine = here(session, grant.repository_id, known)
@@ -123,7 +123,8 @@ def download(hub: Hub, caller: Caller, type_: str, name: str, wanted: Sequence[W
 def verify(hub: Hub, caller: Caller, type_: str, name: str, one: Wanted) -> None:
     """Raises `UnprocessableError` unless the file has been brought to the repository, with that size."""
     with hub.database.read() as session:
-        repository = find(session, type_, name, caller, "write")
+        repository = find(session, type_, name, caller)
+        Grant.of(session, caller, repository)
         known = here(session, repository.id, [one.oid] if SHA256.fullmatch(one.oid) else [])
     if known.get(one.oid) != one.size:
         raise UnprocessableError("The file has not arrived.", "Upload it again.")
