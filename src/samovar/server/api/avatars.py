@@ -7,6 +7,7 @@ import colorsys
 import hashlib
 from html import escape
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
@@ -24,7 +25,7 @@ HEADERS = {
 
 def avatar_url(request: Request, name: str) -> str:
     """Where an account's picture is."""
-    return f"{base_url(request)}/api/avatars/{name}.svg"
+    return f"{base_url(request)}/api/avatars/{quote(name, safe='')}.svg"
 
 
 @router.get("/api/avatars/{name:segment}.svg", response_class=Response)

@@ -7,6 +7,7 @@ import hashlib
 from functools import cache
 
 import jinja2
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 STYLE = """
@@ -42,9 +43,8 @@ def templates() -> jinja2.Environment:
     )
 
 
-def page(name: str, title: str, status: int = 200, error: str = "", **values: object) -> HTMLResponse:
+def page(template: str, title: str, status: int = 200, error: str = "", /, **values: object) -> HTMLResponse:
     """A page from its template."""
     # The style is ours and its hash is in the policy: escaped, it would be another text.
-    style = jinja2.utils.markupsafe.Markup(STYLE)  # type: ignore[attr-defined]
-    text = templates().get_template(f"{name}.html").render(title=title, error=error, style=style, **values)
+    text = templates().get_template(f"{template}.html").render(title=title, error=error, style=Markup(STYLE), **values)
     return HTMLResponse(text, status, HEADERS)

@@ -174,7 +174,7 @@ def find(session: Session, type_: str, name: str, caller: Caller, right: str = "
     `right` is `read`, `write` or `admin`. Raises `RepositoryNotFoundError` if there is none that the caller may see,
     `UnauthenticatedError` or `ForbiddenError` if they may see it but not do this.
     """
-    key = name.lower()
+    key = name.lower().replace("\0", "\ufffd")  # PostgreSQL refuses NUL; no name holds either.
     columns = (Repository.id, Repository.owner_id, Repository.private, Repository.created_by)
     # One small question, whether there is such a repository or not: neither its size nor a second look-up tells.
     found = session.execute(
@@ -232,4 +232,6 @@ def require_files(session: Session, caller: Caller, repository: Repository) -> N
 
 def find_account(session: Session, name: str) -> Account | None:
     """A user or organisation by name."""
+    if "\0" in name:  # PostgreSQL refuses the question.
+        return None
     return session.scalar(select(Account).where(Account.name_key == name.lower()))

@@ -1,0 +1,54 @@
+"""Forms as browsers and devices send them: small, and only from the Hub's own pages where a browser sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from samovar.server.api.context import identified, require_csrf, require_own_page
+from samovar.server.errors import BadRequestError, TooLargeError
+from samovar.server.services.access import Caller
+
+LARGEST = 64 * 1024
+MOST_FIELDS = 100
+Fields = dict[str, str]
+
+
+async def fields_of(request: Request) -> Fields:
+    """The fields of an `application/x-www-form-urlencoded` body; of a repeated one, the last.
+
+    Raises `TooLargeError`, `BadRequestError`.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST:
+            raise TooLargeError("The form is too large.")
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError as error:
+        raise BadRequestError("This is no form.", "Send application/x-www-form-urlencoded.") from error
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A form, and who sent it."""
+
+    fields: Fields
+    caller: Caller
+
+
+async def submitted(request: Request) -> Submitted:
+    """The form that a page of the Hub sent. Somebody who is logged in must send the session's token as `csrf`.
+
+    Raises `ForbiddenError` and what `fields_of` raises.
+    """
+    require_own_page(request)
+    fields = await fields_of(request)
+    caller = await run_in_threadpool(identified, request)
+    if caller.session_id is not None:
+        require_csrf(caller, fields.get("csrf", ""))
+    return Submitted(fields, caller)
