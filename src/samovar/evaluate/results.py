@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from samovar.evaluate.columns import MetricError, plain
+from samovar.evaluate.columns import plain
 
 
 class Results(dict[str, Any]):
@@ -40,30 +39,39 @@ class Results(dict[str, Any]):
         Values that are no finite numbers (matrices, lists, NaN) are left out, and of those with an interval the score
         is taken. Raises `MetricError` if none is left.
         """
-        from huggingface_hub import EvalResult, ModelCardData
+        from huggingface_hub import ModelCardData
 
-        values = {key: value["score"] if with_interval(value) else value for key, value in finite(plain(self)).items()}
-        scores = {key: value for key, value in values.items() if isinstance(value, int | float)}
-        if not scores:
-            raise MetricError("None of these results is a number.", "Choose an average, or one class, first.")
-        results = [
-            EvalResult(
-                task_type=task_type,
-                dataset_type=dataset_type or dataset_name,
-                dataset_name=dataset_name,
-                dataset_split=dataset_split,
-                dataset_config=dataset_config,
-                metric_type=key,
-                metric_value=value,
-            )
-            for key, value in scores.items()
-        ]
+        from samovar.evaluate.publish import entries
+
+        where = {
+            "dataset_name": dataset_name, "dataset_type": dataset_type or dataset_name, "dataset_split": dataset_split,
+            "dataset_config": dataset_config,
+        }  # fmt: skip
+        results = entries(plain(self), task_type, where)
         return str(ModelCardData(model_name=model_name, eval_results=results).to_yaml())
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        task_type: str,
+        dataset_name: str,
+        *,
+        dataset_type: str | None = None,
+        dataset_split: str | None = None,
+        dataset_config: str | None = None,
+        overwrite: bool = False,
+        token: str | bool | None = None,
+        create_pr: bool = False,
+    ) -> Any:
+        """Write all numbers into the model card of a repository, as one commit; see `evaluate.push_to_hub`."""
+        from samovar.evaluate.publish import entries, push_results
 
-def with_interval(value: Any) -> bool:
-    """Whether this is a value that came with its confidence interval."""
-    return isinstance(value, Mapping) and value.keys() >= {"score", "confidence_interval"}
+        where = {
+            "dataset_name": dataset_name, "dataset_type": dataset_type or dataset_name, "dataset_split": dataset_split,
+            "dataset_config": dataset_config,
+        }  # fmt: skip
+        found = entries(plain(self), task_type, where)
+        return push_results(repo_id, found, overwrite, token, create_pr=create_pr)
 
 
 def finite(value: Any) -> Any:

@@ -146,7 +146,10 @@ class ModelCard(FieldCard):
             "dataset_name": dataset, "dataset_type": dataset_type or dataset, "dataset_config": dataset_config,
             "dataset_split": dataset_split,
         }  # fmt: skip
-        new = results_of(values, task, **where)
+        self.put(results_of(values, task, **where))
+
+    def put(self, new: Sequence[EvalResult]) -> None:
+        """Entries in place of those that measure the same thing on the same data."""
         old = [one for one in self.results if not any(same_measure(one, other) for other in new)]
         self.data.eval_results = [*old, *new]
         title = re.search(r"^# (.+)$", self.text, re.M)

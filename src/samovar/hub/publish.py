@@ -6,6 +6,7 @@ This file knows nothing about what is published: whatever has `save_pretrained` 
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -88,19 +89,21 @@ def shares(save: Callable[..., Result]) -> Callable[..., Result]:
     The files that the save wrote are uploaded after it, with the card as for `push_to_hub`.
     """
 
+    place = list(inspect.signature(save).parameters)[1]
+
     @functools.wraps(save)
-    def save_pretrained(self: Any, save_directory: str | Path, *args: Any, **options: Any) -> Result:
+    def save_pretrained(self: Any, *args: Any, **options: Any) -> Result:
         if not options.pop("push_to_hub", False):
             if options.get("repo_id") is not None:
                 raise InputError("repo_id was given, but not push_to_hub=True.", "Pass both, or neither.")
-            return save(self, save_directory, *args, **options)
+            return save(self, *args, **options)
         names = {one.name for one in fields(Destination)} & options.keys()
         where = {name: options.pop(name) for name in names}
-        folder = Path(save_directory).expanduser()
+        folder = Path(args[0] if args else options[place]).expanduser()
         destination = Destination(**{"repo_id": folder.resolve().name, **where})
         checked(destination)
         before = states(folder)
-        result = save(self, save_directory, *args, **options)
+        result = save(self, *args, **options)
         written = sorted(name for name, state in states(folder).items() if before.get(name) != state)
         upload(self, folder, written, destination)
         return result
@@ -118,19 +121,19 @@ def states(folder: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def push(thing: Any, destination: Destination, options: Mapping[str, Any] | None = None) -> CommitInfo:
+def push(
+    thing: Any, destination: Destination, options: Mapping[str, Any] | None = None, replace_card: bool = False
+) -> CommitInfo:
     """Save into a temporary folder, and upload all of it."""
     checked(destination)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, destination.repo_id.rpartition("/")[2])
         save_as(thing, path, dict(options or {}))
-        return upload(thing, path, sorted(states(path)), destination)
+        return upload(thing, path, sorted(states(path)), destination, replace_card)
 
 
 def save_as(thing: Any, folder: Path, options: dict[str, Any]) -> None:
     """Save; what is no model knows no shards."""
-    import inspect
-
     accepted = inspect.signature(thing.save_pretrained).parameters
     several = any(one.kind is one.VAR_KEYWORD for one in accepted.values())
     thing.save_pretrained(folder, **{key: value for key, value in options.items() if several or key in accepted})
@@ -150,17 +153,23 @@ def checked(destination: Destination) -> None:
         require_login(f"Pushing to {name}", destination.token)
 
 
-def upload(thing: Any, folder: Path, names: Sequence[str], destination: Destination) -> CommitInfo:
+def upload(
+    thing: Any, folder: Path, names: Sequence[str], destination: Destination, replace_card: bool = False
+) -> CommitInfo:
     """These files of a folder, and a card, as one commit to the destination."""
     from huggingface_hub import CommitOperationAdd, HfApi
+
+    from samovar.hub.card import with_tags
 
     kind = type(thing).__name__
     api = HfApi(token=destination.token)
     with refusals("Pushing to", destination.repo_id, destination.token):
         name = made(api, destination)
         operations = [CommitOperationAdd(path, folder / path) for path in names if path != CARD]
-        card = card_for(api, thing, name, folder if CARD in names else None, destination)
-        if card is not None:
+        there = card_there(api, name, destination.revision)
+        card = card_for(thing, name, folder if CARD in names else None, None if replace_card else there)
+        card = with_tags(card, destination.tags) if destination.tags else card
+        if card != there:
             operations.append(CommitOperationAdd(CARD, card.encode()))
         return api.create_commit(
             name,
@@ -184,21 +193,14 @@ def made(api: HfApi, destination: Destination, repo_type: str = "model") -> str:
     return name
 
 
-def card_for(api: HfApi, thing: Any, name: str, folder: Path | None, destination: Destination) -> str | None:
-    """The card to upload; None where the one that is there stays as it is."""
-    from samovar.hub.card import facts, is_unedited, new_card, with_tags
+def card_for(thing: Any, name: str, folder: Path | None, there: str | None) -> str:
+    """The card that a repository shall have: the one that is `there`, if a person wrote it or knows more than this."""
+    from samovar.hub.card import facts, is_unedited, new_card
 
-    there = card_there(api, name, destination.revision)
     about = facts(thing, name)
-    if there is not None and not (is_unedited(there) and about.parameters is not None):
-        card = there
-    elif folder is not None:
-        card = (folder / CARD).read_text("utf-8")
-    else:
-        card = new_card(about)
-    if destination.tags:
-        card = with_tags(card, destination.tags)
-    return None if card == there else card
+    if there is not None and not (is_unedited(there) and (folder or about.parameters is not None)):
+        return there
+    return new_card(about) if folder is None else (folder / CARD).read_text("utf-8")
 
 
 def card_there(api: HfApi, name: str, revision: str | None) -> str | None:

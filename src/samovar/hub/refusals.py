@@ -67,6 +67,14 @@ def out_of_reach(action: str, error: BaseException) -> tuple[str, str]:
     """Cause and next step where there is no answer."""
     from huggingface_hub import constants
 
+    said = str(error)
+    if "xet-write-token" in said and "404" in said:
+        return (
+            f"{action} failed: {constants.ENDPOINT} does not take large files in the way that `hf_xet` sends them.",
+            "Set HF_HUB_DISABLE_XET=1.",
+        )
+    if "HTTP status" in said:  # The way in which `hf_xet` tells of an answer.
+        return f"{action} failed: {constants.ENDPOINT} refused it ({first_line(error)}).", "Check your right to write."
     return (
         f"{action} failed: {constants.ENDPOINT} cannot be reached ({first_line(error)}).",
         "Check the connection, the proxy settings and HF_ENDPOINT.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,14 @@ from torch import nn
 
 from samovar.errors import ConfigError, CorruptFileError, ModelNotFoundError
 from samovar.hub.atomic import write_beside
+from samovar.hub.publish import Destination, push, states, upload
+from samovar.hub.refusals import refusals
 from samovar.hub.source import Source
 from samovar.sentence.modules import Pooling, StaticEmbedding, Transformer, kind_named
 
 if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
+
     from samovar.sentence.model import SentenceTransformer
 
 LIST, SETTINGS = "modules.json", "config_sentence_transformers.json"
@@ -107,14 +110,17 @@ def save_modules(model: SentenceTransformer, folder: Path, name: str | None, car
 
 def model_card(model: SentenceTransformer, name: str) -> str:
     """A page with what the model is and how to run it."""
+    from samovar.hub.card import marked
+
     steps = " → ".join(type(module).__name__ for module in model)
-    return f"""---
+    return marked(f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
 tags:
-- sentence-transformers
-- sentence-similarity
 - feature-extraction
+- samovar
+- sentence-similarity
+- sentence-transformers
 ---
 
 # {name}
@@ -134,32 +140,18 @@ model = SentenceTransformer("{name}")
 embeddings = model.encode(["A samovar boils.", "The kettle is hot."])
 print(model.similarity(embeddings, embeddings))
 ```
-"""
+""")
 
 
 def push_modules(
-    model: SentenceTransformer,
-    repo_id: str,
-    *,
-    token: str | None,
-    private: bool | None,
-    commit_message: str,
-    exist_ok: bool,
-    revision: str | None,
-    create_pr: bool,
-) -> str:
-    """Save into a temporary folder and upload it with `huggingface_hub`."""
+    model: SentenceTransformer, destination: Destination, exist_ok: bool, local: Path | None, replace_card: bool
+) -> CommitInfo:
+    """Save into a temporary folder, or take the folder that was saved, and upload it."""
     from huggingface_hub import HfApi
 
-    api = HfApi(token=token)
-    repo = api.create_repo(repo_id, private=private, exist_ok=exist_ok or create_pr)
-    with tempfile.TemporaryDirectory() as folder:
-        save_modules(model, Path(folder, "model"), repo.repo_id, card=True)
-        commit = api.upload_folder(
-            repo_id=repo.repo_id,
-            folder_path=Path(folder, "model"),
-            commit_message=commit_message,
-            revision=revision,
-            create_pr=create_pr,
-        )
-    return str(commit.commit_url)
+    if not exist_ok and not destination.create_pr:
+        with refusals("Pushing to", destination.repo_id, destination.token):
+            HfApi(token=destination.token).create_repo(destination.repo_id, private=destination.private)
+    if local is not None:
+        return upload(model, local, sorted(states(local)), destination, replace_card)
+    return push(model, destination, {"model_name": destination.repo_id}, replace_card)

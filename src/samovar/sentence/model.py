@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from samovar.errors import InputError, did_you_mean
+from samovar.hub.publish import shares
 from samovar.pipelines.base import chosen_device
 from samovar.sentence.encoding import Request, encode
 from samovar.sentence.files import load_modules, save_modules
 from samovar.sentence.module import Features
 from samovar.sentence.processes import Processes
 from samovar.sentence.similarity import SimilarityFunction, similarity_named
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
 
 
 class SentenceTransformer(nn.Sequential):
@@ -276,6 +280,7 @@ class SentenceTransformer(nn.Sequential):
         """What the evaluator finds."""
         return evaluator(self, output_path)
 
+    @shares
     def save_pretrained(self, path: str | Path, model_name: str | None = None, create_model_card: bool = True) -> None:
         """Write all modules and their list, in the field's format, as one atomic change of the folder."""
         save_modules(self, Path(path), model_name, create_model_card)
@@ -289,14 +294,21 @@ class SentenceTransformer(nn.Sequential):
         token: str | None = None,
         private: bool | None = None,
         commit_message: str = "Add a SentenceTransformer model",
+        local_model_path: str | Path | None = None,
         exist_ok: bool = True,
+        replace_model_card: bool = False,
         revision: str | None = None,
         create_pr: bool = False,
-    ) -> str:
-        """Save to a repository of the endpoint (`HF_ENDPOINT`), made if it is not there; the commit's address."""
+        tags: Sequence[str] | None = None,
+    ) -> CommitInfo:
+        """Save to a repository of the endpoint (`HF_ENDPOINT`), made if it is not there; the commit, as its address.
+
+        `local_model_path` is a folder to upload in place of this model. A card that a person wrote stays, unless
+        `replace_model_card`. Raises `HubError`, also for a repository that is there unless `exist_ok`.
+        """
+        from samovar.hub.publish import Destination
         from samovar.sentence.files import push_modules
 
-        return push_modules(
-            self, repo_id, token=token, private=private, commit_message=commit_message, exist_ok=exist_ok,
-            revision=revision, create_pr=create_pr,
-        )  # fmt: skip
+        destination = Destination(repo_id, commit_message, None, private, token, revision, create_pr, tags)
+        local = None if local_model_path is None else Path(local_model_path)
+        return push_modules(self, destination, exist_ok, local, replace_model_card)
