@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 import pygit2
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from samovar.server.db.tables import RepositoryObject, StoredObject
 from samovar.server.errors import (
     BadRequestError,
     PreconditionFailedError,
@@ -25,6 +22,7 @@ from samovar.server.repos.revisions import branch_of, commit_of, target
 from samovar.server.repos.trees import TreeEditor
 from samovar.server.repos.writing import NewObjects
 from samovar.server.services.changes import Changes, retried
+from samovar.server.services.large_files import committing
 
 MOST_OPERATIONS = 100_000
 
@@ -134,9 +132,11 @@ class Draft:
         Raises `UnprocessableError` for one that was never brought to this repository: knowing a hash is not having the
         file.
         """
-        wanted = sorted({one.sha256 for one in self.operations if isinstance(one, AddLarge)})
-        with self.hub.database.read() as session:
-            known = large_files(session, self.repository_id, wanted)
+        wanted = {one.sha256: one.path for one in self.operations if isinstance(one, AddLarge)}
+        if not wanted:
+            return {}
+        with self.hub.database.write() as session:
+            known = committing(session, self.repository_id, wanted)
         for one in self.operations:
             if isinstance(one, AddLarge):
                 if one.sha256 not in known:
@@ -225,19 +225,3 @@ class Draft:
 def same(parent: str, head: str | None) -> bool:
     """Whether a commit, perhaps shortened, is the head."""
     return head is not None and len(parent) >= 7 and head.startswith(parent.lower())
-
-
-def large_files(session: Session, repository_id: int, wanted: list[str]) -> dict[str, int]:
-    """Of these large files those that were brought to the repository, with their bytes."""
-    known: dict[str, int] = {}
-    for start in range(0, len(wanted), 500):
-        rows = session.execute(
-            select(StoredObject.sha256, StoredObject.size)
-            .join(RepositoryObject, RepositoryObject.sha256 == StoredObject.sha256)
-            .where(
-                RepositoryObject.repository_id == repository_id,
-                StoredObject.sha256.in_(wanted[start : start + 500]),
-            )
-        )
-        known.update(row.tuple() for row in rows)
-    return known

@@ -14,6 +14,7 @@ from samovar.server.db.tables import Account, Repository, RepositoryObject, Stor
 from samovar.server.db.tables.base import now
 from samovar.server.errors import ForbiddenError, RepositoryNotFoundError, UnprocessableError
 from samovar.server.hub import Hub
+from samovar.server.services import quota
 from samovar.server.services.access import Caller, may_read_files, visible_to
 from samovar.server.services.credentials import described, scopes_of
 from samovar.server.services.uploads import require_proposals
@@ -158,14 +159,16 @@ def bring(session: Session, repository_id: int, account_id: int | None, sha256: 
 def store(hub: Hub, draft: Path, sha256: str, size: int, grant: Grant) -> None:
     """Make a scratch file whose hash was checked an object of the repository. The file is gone afterwards, in any case.
 
-    Raises what `uploader` does.
+    Raises `QuotaExceededError`, and what `uploader` does.
     """
     try:
         hub.objects.adopt(draft, sha256)
     finally:
         draft.unlink(missing_ok=True)
     with hub.database.write() as session:
-        uploader(session, grant)
+        _, repository = uploader(session, grant)
+        if session.get(RepositoryObject, (grant.repository_id, sha256)) is None:
+            quota.check(session, hub.settings, repository.owner_id, size)
         if session.get(StoredObject, sha256) is None:
             session.add(StoredObject(sha256=sha256, size=size))
             session.flush()

@@ -12,6 +12,7 @@ from typing import Any
 from samovar.server.errors import HubError, NotFoundError, UnprocessableError
 from samovar.server.hub import Hub
 from samovar.server.objects.store import SHA256
+from samovar.server.services import quota
 from samovar.server.services.access import Caller, find, require_files
 from samovar.server.services.large_files import Grant, bring, here, readable, use
 
@@ -59,13 +60,17 @@ def upload(
 ) -> list[Answer]:  # fmt: skip
     """For each file a ticket to send it, unless it is here, or in another repository that the caller may read.
 
-    Whoever does not have a file gets the same answer whether the Hub has it or not. Raises what `access.find` does.
+    Whoever does not have a file gets the same answer whether the Hub has it or not. Raises what `access.find` and
+    `quota.check` do.
     """
     good = [one.oid for one in wanted if wrong(hub, one) is None]
     with hub.database.read() as session:
         repository = find(session, type_, name, caller)
         grant = Grant.of(session, caller, repository)
-        known = {**readable(session, caller, good), **here(session, repository.id, good)}
+        mine = here(session, repository.id, good)
+        known = {**readable(session, caller, good), **mine}
+        new = sum(one.size for one in wanted if one.oid in good and one.oid not in mine)
+        quota.check(session, hub.settings, repository.owner_id, new)
     with hub.database.write() as session:
         mine = here(session, grant.repository_id, known)
         for sha256 in known.keys() - mine.keys():

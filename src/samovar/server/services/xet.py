@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from samovar.server.errors import BadRequestError, HubError, StorageFullError, TooLargeError
 from samovar.server.hub import Hub
 from samovar.server.objects.xet.shard import ShardFile, Term
-from samovar.server.services import xorbs
+from samovar.server.services import quota, xorbs
 from samovar.server.services.access import Caller, find
 from samovar.server.services.large_files import Grant, bring, here, store, uploader
 
@@ -61,9 +61,11 @@ def build(hub: Hub, grant: Grant, file: ShardFile) -> None:
         raise TooLargeError(f"The file has {file.size:,} bytes.", f"At most {hub.settings.largest_file:,} may be.")
     with turn(grant.repository_id, file.sha256):
         with hub.database.read() as session:
-            caller, _ = uploader(session, grant)
+            caller, repository = uploader(session, grant)
             known = xorbs.look_up(hub, session, caller, [term.xorb for term in file.terms])
             there = here(session, grant.repository_id, [file.sha256])
+            if not there:
+                quota.check(session, hub.settings, repository.owner_id, file.size)
         for term in file.terms:
             if term.xorb not in known:
                 raise xorbs.MissingXorbError(term.xorb)
