@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, base_url, repo_type
-from samovar.server.http import pages
+from samovar.server.http import cursors
+from samovar.server.http.links import next_link
 from samovar.server.services import past, references
 
 router = APIRouter(tags=["references"])
@@ -92,12 +93,14 @@ def commits(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The history of a revision, the newest commit first. A further page is in the header `Link`."""
     if cursor:
-        rev = pages.decode(cursor)
+        rev = cursors.decode(cursor)
     found, head = past.history(
         hub, caller, repo_type(kind), f"{owner}/{name}", rev, p, limit, formatted="formatted" in [*expand, *expands]
     )
     if len(found) > limit:
-        response.headers["Link"] = pages.next_link(request, base_url(request), cursor=pages.encode(head), p=p + 1)
+        response.headers["Link"] = next_link(
+            base_url(request), request.scope["path"], request.url.query, cursor=cursors.encode(head), p=str(p + 1)
+        )
     return found[:limit]
 
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, base_url, repo_type
 from samovar.server.errors import BadRequestError
-from samovar.server.http import pages
+from samovar.server.http import cursors
+from samovar.server.http.links import next_link
 from samovar.server.services import listing
 
 router = APIRouter(tags=["files"])
@@ -40,12 +41,14 @@ def tree(
     repo = listing.opened(hub, caller, repo_type(kind), f"{owner}/{name}")
     after = None
     if cursor:
-        rev, _, after = pages.decode(cursor).partition(":")
+        rev, _, after = cursors.decode(cursor).partition(":")
     entries, further, commit = listing.folder(repo, rev, path, recursive, expand, after, limit)
     response.headers["X-Repo-Commit"] = commit
     if further is not None:
-        position = pages.encode(f"{commit}:{further}")
-        response.headers["Link"] = pages.next_link(request, base_url(request), cursor=position)
+        position = cursors.encode(f"{commit}:{further}")
+        response.headers["Link"] = next_link(
+            base_url(request), request.scope["path"], request.url.query, cursor=position
+        )
     return entries
 
 

@@ -23,6 +23,13 @@ class Blob(NamedTuple):
     pointer: Pointer | None
 
 
+def describe(repo: pygit2.Repository, oid: bytes) -> Blob:
+    """What a blob is. Only small ones are read whole."""
+    name = pygit2.Oid(raw=oid)
+    size = repo.odb.read_header(name)[1]
+    return Blob(size, parse(repo.odb.read(name)[1]) if SHORTEST <= size <= LARGEST else None)
+
+
 class Blobs:
     """Looks blobs up and remembers the last ones, for all threads."""
 
@@ -31,14 +38,12 @@ class Blobs:
         self.lock = Lock()
 
     def look_up(self, repo: pygit2.Repository, oid: bytes) -> Blob:
-        """What a blob is. Only small ones are read whole."""
+        """What a blob is."""
         with self.lock:
             if known := self.known.get(oid):
                 self.known.move_to_end(oid)
                 return known
-        name = pygit2.Oid(raw=oid)
-        size = repo.odb.read_header(name)[1]
-        blob = Blob(size, parse(repo.odb.read(name)[1]) if SHORTEST <= size <= LARGEST else None)
+        blob = describe(repo, oid)
         with self.lock:
             self.known[oid] = blob
             if len(self.known) > REMEMBERED:

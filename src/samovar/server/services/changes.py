@@ -16,6 +16,7 @@ import pygit2
 
 from samovar.server.errors import BusyError
 from samovar.server.hub import Hub
+from samovar.server.repos.packing import packer
 from samovar.server.repos.references import ReferenceMovedError, move
 from samovar.server.services.refresh import refresh
 from samovar.server.services.repositories import announce
@@ -73,4 +74,5 @@ def retried(hub: Hub, repository_id: int, plan: Callable[[pygit2.Repository], tu
     finally:
         if announcement is not None:
             refresh(hub, repository_id, announcement)
+            packer.look(hub.folders.path(repository_id))
     raise BusyError("Too many others are changing this repository.", "Try again.")

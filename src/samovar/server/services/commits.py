@@ -21,6 +21,7 @@ from samovar.server.repos.names import file_path, printable
 from samovar.server.repos.revisions import branch_of, commit_of, target
 from samovar.server.repos.trees import TreeEditor
 from samovar.server.repos.writing import NewObjects
+from samovar.server.services import quota
 from samovar.server.services.changes import Changes, retried
 from samovar.server.services.large_files import committing
 
@@ -129,10 +130,12 @@ class Draft:
     def sizes(self) -> dict[str, int]:
         """The bytes of the large files that the commit refers to.
 
-        Raises `UnprocessableError` for one that was never brought to this repository: knowing a hash is not having the
-        file.
+        Raises `QuotaExceededError`, and `UnprocessableError` for one that was never brought to this repository: knowing
+        a hash is not having the file.
         """
         wanted = {one.sha256: one.path for one in self.operations if isinstance(one, AddLarge)}
+        with self.hub.database.read() as session:
+            quota.check_repository(session, self.hub.settings, self.repository_id, self.total)
         if not wanted:
             return {}
         with self.hub.database.write() as session:

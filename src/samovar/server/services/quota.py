@@ -45,3 +45,10 @@ def check(session: Session, settings: Settings, owner_id: int, new_bytes: int) -
             f"The account stores {used:,} of {limit:,} bytes; {new_bytes:,} more are too many.",
             "Delete what nobody needs, or ask those who run the Hub for more.",
         )
+
+
+def check_repository(session: Session, settings: Settings, repository_id: int, new_bytes: int) -> None:
+    """The same for whoever owns a repository."""
+    owner = session.scalar(select(Repository.owner_id).where(Repository.id == repository_id))
+    if owner is not None:
+        check(session, settings, owner, new_bytes)
