@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sklearn.datasets
 import torch
 import transformers
 from tiny_checkpoints import TAGS, Build, labels, plain, same
@@ -35,21 +37,24 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`encoder(head, …)`: a folder with the real encoder and a random head of this class."""
     made: dict[str, str] = {}
 
-    def build(head: str, **settings: Any) -> str:
-        if head not in made:
-            folder = tmp_path_factory.mktemp(head)
+    def build(head: str, name: str = "", **settings: Any) -> str:
+        key = name or head
+        if key not in made:
+            folder = tmp_path_factory.mktemp(key)
             torch.manual_seed(0)
             model = getattr(transformers, head).from_pretrained(minilm_folder(), **settings)
             torch.nn.init.normal_(model.get_submodule(head_of(head)).weight, std=0.3)
             model.save_pretrained(folder)
             transformers.AutoTokenizer.from_pretrained(minilm_folder()).save_pretrained(folder)
-            made[head] = str(folder)
-        return made[head]
+            made[key] = str(folder)
+        return made[key]
 
     return build
 
 
 def head_of(name: str) -> str:
+    if name.endswith("MaskedLM"):
+        return "cls.predictions.transform.dense"
     return "qa_outputs" if name.endswith("QuestionAnswering") else "classifier"
 
 
@@ -134,3 +139,79 @@ def test_writing_goes_on_from_reviews(build: Build) -> None:
     theirs.tokenizer.model_max_length = 64
     options: dict[str, Any] = {"do_sample": False, "max_new_tokens": 8, "handle_long_generation": "hole"}
     assert ours(reviews()) == [theirs(text, **options) for text in reviews()]
+
+
+def test_one_class_of_each_review(encoder: Any) -> None:
+    folder = encoder("BertForSequenceClassification", **labels("contradiction", "neutral", "entailment"))
+    ours = pipeline("text-classification", model=folder, device="cpu")
+    theirs = transformers.pipeline("text-classification", model=folder, device="cpu")
+    assert same(ours(reviews()), plain(theirs(reviews())))
+    assert same(list(ours(iter(reviews()), top_k=2)), [plain(theirs(text, top_k=2)) for text in reviews()])
+
+
+def test_several_classes_of_each_review(encoder: Any) -> None:
+    settings = {"problem_type": "multi_label_classification", **labels("praise", "blame", "plot", "war")}
+    folder = encoder("BertForSequenceClassification", name="several", **settings)
+    ours = pipeline("text-classification", model=folder, device="cpu", top_k=None)
+    theirs = transformers.pipeline("text-classification", model=folder, device="cpu", top_k=None)
+    found = ours(reviews())
+    assert same(found, plain(theirs(reviews())))
+    # Each class by itself: their scores have no common sum.
+    assert {round(sum(one["score"] for one in row), 2) for row in found} != {1.0}
+
+
+def test_words_behind_masks_in_reviews(encoder: Any) -> None:
+    folder = encoder("BertForMaskedLM")
+    ours = pipeline("fill-mask", model=folder, device="cpu")
+    theirs = transformers.pipeline("fill-mask", model=folder, device="cpu")
+    masked = []
+    for text in reviews():
+        words = text.split()
+        words[len(words) // 2] = "[MASK]"
+        masked.append(" ".join(words))
+    assert same(ours(masked), [plain(theirs(text)) for text in masked])
+    among = {"targets": ["film", "movie", "story"], "top_k": 2}
+    assert same(ours(masked, **among), [plain(theirs(text, **among)) for text in masked])
+
+
+def test_sentences_like_one_of_the_reviews() -> None:
+    """The real encoder: cosines beside sentence-transformers, and a paraphrase that is nearer than all others."""
+    import sentence_transformers
+
+    alike = pipeline("sentence-similarity", model=str(minilm_folder()))
+    theirs = sentence_transformers.SentenceTransformer(str(minilm_folder()), device="cpu")
+    source = "I fell asleep, so boring was this film."
+    texts = [*reviews(), "This movie put me to sleep."]
+    found = alike(source_sentence=source, sentences=texts)
+    wanted = theirs.similarity(theirs.encode([source]), theirs.encode(texts))[0]
+    torch.testing.assert_close(torch.tensor(found), wanted, atol=1e-5, rtol=0)
+    assert max(range(len(texts)), key=found.__getitem__) == len(texts) - 1
+
+
+def test_questions_on_a_real_table(tmp_path: Path) -> None:
+    """Measurements of flowers as a data frame and as a dict; words and their pieces from the encoder's vocabulary."""
+    frame = sklearn.datasets.load_iris(as_frame=True).frame.iloc[::15].astype(str).reset_index(drop=True)
+    (tmp_path / "vocab.txt").write_bytes((minilm_folder() / "vocab.txt").read_bytes())
+    words = len((tmp_path / "vocab.txt").read_text("utf-8").splitlines())
+    torch.manual_seed(0)
+    config = transformers.TapasConfig(
+        vocab_size=words + 1, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        num_aggregation_labels=4, aggregation_labels={0: "NONE", 1: "SUM", 2: "AVERAGE", 3: "COUNT"},
+    )  # fmt: skip
+    model = transformers.TapasForQuestionAnswering(config)
+    for parameter in model.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.3)
+    model.save_pretrained(tmp_path)
+    transformers.TapasTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    theirs = transformers.pipeline(
+        "table-question-answering", model=transformers.TapasForQuestionAnswering.from_pretrained(tmp_path),
+        tokenizer=transformers.TapasTokenizer.from_pretrained(tmp_path),
+    )  # fmt: skip
+    ours = pipeline("table-question-answering", model=str(tmp_path), device="cpu")
+    questions = ["What is the largest sepal length?", "How many flowers are there?", "Sum of petal width (cm)?"]
+    found = ours(frame, questions)
+    assert found == theirs(frame, questions)
+    assert found == ours(frame.to_dict("list"), questions) == ours(frame.to_dict("records"), questions)
+    assert [ours(frame, question) for question in questions] == found
+    for answer in found:
+        assert answer["cells"] == [str(frame.iat[row, column]) for row, column in answer["coordinates"]]

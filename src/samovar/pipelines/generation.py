@@ -95,8 +95,8 @@ class GenerationPipeline(TextPipeline):
         if during.get("generation_config") is None:
             own = {k: v for k, v in self.parameters[1].items() if during.get(PARTNERS.get(k, k)) is None}
             during = own | during
-        during = self.completed(during)
         before, after = self.parameters[0] | before, self.parameters[2] | after
+        during = self.completed(during, self.named_task(before))
         before, during = self.adjusted(before, during)
         plan = self.plan(during)
         return iter((before | {"plan": plan}, {"options": during, "plan": plan}, after | {"plan": plan}))
@@ -105,7 +105,11 @@ class GenerationPipeline(TextPipeline):
         """What a task changes in the parameters of a call."""
         return before, during
 
-    def completed(self, options: dict[str, Any]) -> dict[str, Any]:
+    def named_task(self, before: dict[str, Any]) -> str:
+        """The name under which the checkpoint has options for this call."""
+        return self.task
+
+    def completed(self, options: dict[str, Any], task: str) -> dict[str, Any]:
         """The options of a call, with those of the checkpoint for this task and those of the task itself."""
         options = drop_none(options)
         config = options.get("generation_config")
@@ -115,7 +119,7 @@ class GenerationPipeline(TextPipeline):
         def free(name: str, among: dict[str, Any]) -> bool:
             return name not in among and PARTNERS.get(name, name) not in among
 
-        special = (getattr(self.config, "task_specific_params", None) or {}).get(self.task) or {}
+        special = (getattr(self.config, "task_specific_params", None) or {}).get(task) or {}
         added = {k: v for k, v in special.items() if k in DEFAULTS and v is not None and free(k, asked)}
         stated = {**drop_none(self.model.generation_config.__dict__), **asked, **added}
         added |= {k: v for k, v in self.generation_defaults.items() if free(k, stated)}

@@ -35,6 +35,12 @@ class TranslationPipeline(Text2TextGenerationPipeline):
         given = {"src_lang": src_lang, "tgt_lang": tgt_lang}
         return before | {name: code for name, code in given.items() if code is not None}, during, after
 
+    def named_task(self, before: dict[str, Any]) -> str:
+        """The pair's own name, where the languages come by argument."""
+        source, target = pair_of(self.task)
+        source, target = before.get("src_lang", source), before.get("tgt_lang", target)
+        return self.task if source is None or target is None else f"translation_{source}_to_{target}"
+
     def adjusted(self, before: dict[str, Any], during: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the model is told of the languages: the text's prefix, and the token that the answer begins with."""
         source, target = pair_of(self.task)
@@ -58,7 +64,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
         pairs = [name for name in special if pair_of(name) != (None, None)]
         if source is None or target is None or not pairs:
             return self.task_prefix(self.task)
-        name = f"translation_{source}_to_{target}"
+        name = self.named_task({"src_lang": source, "tgt_lang": target})
         if name not in pairs:
             raise InputError(
                 f"This model was not trained to translate from {source!r} to {target!r}.",
