@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,8 +38,10 @@ def replaced(model: nn.Module) -> list[nn.Module]:
     return joined + [one for one in model.modules() if "forward" in one.__dict__]
 
 
+@pytest.mark.parametrize("large", [0, layout.LARGE])
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_the_same(kind: str) -> None:
+def test_logits_are_the_same(kind: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "LARGE", large)  # 0: small weights take MKL's layout too
     model = model_of(kind)
     with torch.no_grad():
         for rows, length in ((1, 1), (2, 1), (5, 1), (3, 9), (1, 70)):
@@ -50,6 +53,48 @@ def test_logits_are_the_same(kind: str) -> None:
                 assert len(replaced(model)) == 2 * (2 + (2 if kind == "gpt2" else 3)) + 1
                 torch.testing.assert_close(model(ids, use_cache=False).logits, plain, atol=1e-5, rtol=1e-5)
             assert not replaced(model)
+
+
+def test_one_row_copies_nothing() -> None:
+    model, ids, others = model_of("gpt2"), text_of(1, 9), len(layout.known)
+    with torch.no_grad():
+        plain = model(ids, use_cache=False).logits
+        with packed_for_few_rows(model, 1, 1) as done:
+            assert done
+            # The projections of queries, keys and values do not lie side by side in a model made anew.
+            assert len(replaced(model)) == 2 * 6 + 1
+            cache = model(ids[:, :8]).past_key_values
+            last = model(ids[:, 8:], past_key_values=cache).logits
+    assert len(layout.known) == others
+    assert not replaced(model)
+    torch.testing.assert_close(last, plain[:, 8:], atol=1e-5, rtol=1e-5)
+
+
+def test_projections_side_by_side_are_one_product(tmp_path: Path) -> None:
+    model_of("gpt2").save_pretrained(tmp_path)
+    model, ids = samovar.GPT2LMHeadModel.from_pretrained(tmp_path), text_of(1, 5)
+    with torch.no_grad():
+        plain = model(ids).logits
+        with packed_for_few_rows(model, 1, 1):
+            assert all(layer.self_attn.joined is not None for layer in model.base_model.layers)
+            torch.testing.assert_close(model(ids).logits, plain, atol=1e-5, rtol=1e-5)
+            cache = model(ids[:, :4]).past_key_values
+            last = model(ids[:, 4:], past_key_values=cache).logits
+    torch.testing.assert_close(last, plain[:, 4:], atol=1e-5, rtol=1e-5)
+
+
+def test_a_copy_for_more_rows_serves_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "LARGE", 0)
+    model = model_of("llama")
+    layer = model.base_model.layers[0].mlp.up_proj
+    with torch.no_grad():
+        copies = []
+        for rows in (2, 8, 9, 3):
+            with packed_for_few_rows(model, rows, STEPS):
+                copies.append(current([layer], rows))
+    assert copies[0] is copies[1]
+    assert copies[1] is not copies[2]
+    assert copies[2] is copies[3]
 
 
 def test_changed_weights_are_laid_out_anew() -> None:
@@ -73,10 +118,10 @@ def test_copies_live_as_long_as_their_weights() -> None:
         pass
     assert len(layout.known) > others
     layer = model.base_model.layers[0].mlp.up_proj
-    copy = current([layer])
+    copy = current([layer], 4)
     with torch.no_grad(), packed_for_few_rows(model, 4, 1) as done:
         assert done  # copies that are there serve short texts too
-        assert current([layer]) is copy
+        assert current([layer], 4) is copy
     del model, layer, copy
     assert len(layout.known) == others
 
@@ -86,9 +131,8 @@ def test_where_it_is_not_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with packed_for_few_rows(model, 4, STEPS) as done:
         assert not done  # gradients are on
     with torch.no_grad():
-        for rows, steps in ((1, 1000), (4, STEPS - 1)):
-            with packed_for_few_rows(model, rows, steps) as done:
-                assert not done
+        with packed_for_few_rows(model, 4, STEPS - 1) as done:
+            assert not done
         with torch.autocast("cpu", torch.bfloat16), packed_for_few_rows(model, 4, STEPS) as done:
             assert not done
         with packed_for_few_rows(model_of("llama").bfloat16(), 4, STEPS) as done:

@@ -1,10 +1,14 @@
-"""Linear layers for few rows: weights laid out so that a product with 2 to 64 rows reads them once.
+"""Linear layers for few rows: products that read each weight once, for one text and for a batch of them.
 
-A plain product is laid out for one row or for many. Between, where a batch of texts writes its next tokens, it reads
-weights several times: on two cores, all weights of GPT-2 small (494 MB) against 1 / 4 / 8 / 32 rows took 17 / 31 / 43 /
-54 ms, and 18 / 21 / 24 / 43 ms in oneDNN's blocked layout; reading the bytes alone takes 17 ms. The blocked copy costs
-as much memory again and the time of some thirty steps, so it is made for texts that are long enough, and is kept for
-the next ones as long as its weight lives unchanged.
+A plain product is laid out for many rows. For one row, `addmv` on weights as the file has them takes what reading the
+bytes takes; where a file holds the projections of queries, keys and values side by side they are one product, as
+strided slices are read slower (9.1 against 6.9 ms for those of GPT-2 small on one core). Nothing is copied.
+
+For 2 to 64 rows a plain product reads weights several times: on two cores, all weights of GPT-2 small (494 MB) against
+1 / 4 / 8 / 32 rows took 17 / 31 / 43 / 54 ms, and 18 / 21 / 24 / 43 ms in oneDNN's blocked layout; reading the bytes
+alone takes 17 ms. Up to 8 rows MKL's packed layout takes a tenth less still (37 against 42 ms for the blocks on one
+core). A copy costs as much memory again and the time of some thirty steps, so it is made for texts that are long
+enough, and is kept for the next ones as long as its weight lives unchanged.
 """
 
 from __future__ import annotations
@@ -21,8 +25,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from samovar.nn.attention import Attention
 
-# Rows that the layout is made for; it serves all numbers of rows alike.
+# Rows that the blocked layout is made for; it serves all numbers of rows alike.
 ROWS = 32
+# Up to so many rows MKL's layout is the faster one; fewer are filled up.
+FEWEST_ROWS = 8
+# MKL adds 12 MB of its own to each copy, which smaller weights are not worth.
+LARGE = 1 << 19
 # Fewer steps do not pay for laying the weights out.
 STEPS = 32
 # Copies take no more than this part of the memory that is free.
@@ -33,83 +41,109 @@ known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 class Packed(NamedTuple):
-    """One or more weights side by side in the blocked layout, and their biases."""
+    """One or more weights side by side in a packed layout, and their biases."""
 
     versions: tuple[tuple[int, int], ...]  # of each tensor, so that a changed one is noticed
     weight: Tensor
     bias: Tensor | None
+    rows: int | None  # MKL's layout, for so many rows; None: oneDNN's, for any number
 
 
-class PackedForward:
-    """In place of a linear layer's `forward`."""
+class FewRows:
+    """In place of a linear layer's `forward`, or of an attention's three projections by one product."""
 
-    def __init__(self, layer: nn.Linear, packed: Packed) -> None:
-        self.layer, self.packed = layer, packed
+    def __init__(self, layers: list[nn.Linear], packed: Packed | None) -> None:
+        self.layers, self.packed = layers, packed
+        self.inputs, self.sizes = layers[0].in_features, [layer.out_features for layer in layers]
+        self.weight, self.bias = side_by_side(layers)
+        # MKL asks for the plain weight as well, of which it reads the shape alone when the rows are as many as packed.
+        self.shape = layers[0].weight.detach()[:1, :1].expand(sum(self.sizes), self.inputs)
 
     def __call__(self, x: Tensor) -> Tensor:
+        """(…, inputs) → (…, outputs)."""
         if x.dtype != torch.float32 or torch.is_grad_enabled():
-            return F.linear(x, self.layer.weight, self.layer.bias)
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed.weight, self.packed.bias, "none", [], "")
+            return self.plain(x)
+        if self.packed is None:
+            if x.numel() != self.inputs:
+                return self.plain(x)
+            assert self.weight is not None
+            row = x.reshape(-1)
+            out = torch.mv(self.weight, row) if self.bias is None else torch.addmv(self.bias, self.weight, row)
+            return out.view(*x.shape[:-1], -1)
+        if self.packed.rows is None:
+            return torch.ops.mkldnn._linear_pointwise(x, self.packed.weight, self.packed.bias, "none", [], "")
+        rows, most = x.numel() // self.inputs, self.packed.rows
+        if rows > most:
+            return self.plain(x)
+        full = x if rows == most else F.pad(x.reshape(rows, -1), (0, 0, 0, most - rows))
+        out = torch.ops.mkl._mkl_linear(full, self.packed.weight, self.shape, self.packed.bias, most)
+        return out if rows == most else out[:rows].view(*x.shape[:-1], -1)
 
+    def plain(self, x: Tensor) -> Tensor:
+        """The product without any packed layout."""
+        if self.weight is not None and not torch.is_grad_enabled():
+            return F.linear(x, self.weight, self.bias)
+        parts = [F.linear(x, layer.weight, layer.bias) for layer in self.layers]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
-class JoinedProjection:
-    """Queries, keys and values by one product."""
-
-    def __init__(self, attention: Attention, packed: Packed) -> None:
-        self.layers = [attention.q_proj, attention.k_proj, attention.v_proj]
-        self.sizes = [layer.out_features for layer in self.layers]
-        self.packed = packed
-
-    def __call__(self, x: Tensor) -> Sequence[Tensor]:
-        if x.dtype != torch.float32 or torch.is_grad_enabled():
-            return [F.linear(x, layer.weight, layer.bias) for layer in self.layers]
-        joined = torch.ops.mkldnn._linear_pointwise(x, self.packed.weight, self.packed.bias, "none", [], "")
-        return joined.split(self.sizes, dim=-1)
+    def split(self, x: Tensor) -> Sequence[Tensor]:
+        """The products of each layer."""
+        return self(x).split(self.sizes, dim=-1)
 
 
 @contextmanager
 def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[bool]:
-    """Within it the linear layers of a float32 model on the CPU read packed weights, where that is worth the while.
+    """Within it the linear layers of a float32 model on the CPU are laid out for `rows` rows, where it is worth it.
 
-    `rows` texts are written in `steps` steps. Gives whether the layers are packed. Only for use without gradients.
+    `rows` texts are written in `steps` steps. Gives whether layers are changed. Only for use without gradients.
     """
-    groups = list(products(model)) if not torch.is_grad_enabled() and rows > 1 and able() else []
-    fresh = [layers for _, layers in groups if current(layers) is None]
-    needed = sum(layer.weight.numel() * 4 for layers in fresh for layer in layers)
-    if not groups or (fresh and (steps < STEPS or needed > SHARE * free_memory())):
+    groups = [] if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") else list(products(model, rows == 1))
+    made: list[Packed | None] = [None] * len(groups) if rows == 1 else [current(layers, rows) for _, layers in groups]
+    if rows > 1 and not affordable(
+        [layers for (_, layers), one in zip(groups, made, strict=True) if one is None], steps
+    ):
+        groups = []
+    if not groups:
         yield False
         return
-    changed: list[tuple[nn.Module, str]] = []
+    changed: list[nn.Module] = []
     try:
-        for owner, layers in groups:
-            packed = current(layers) or pack(layers)
+        for (owner, layers), packed in zip(groups, made, strict=True):
+            few = FewRows(layers, packed or (pack(layers, rows) if rows > 1 else None))
+            changed.append(owner)
             if isinstance(owner, Attention):
-                owner.joined = JoinedProjection(owner, packed)
-                changed.append((owner, "joined"))
+                owner.joined = few.split
             else:
-                owner.__dict__["forward"] = PackedForward(layers[0], packed)
-                changed.append((owner, "forward"))
+                owner.__dict__["forward"] = few
         yield True
     finally:
-        for owner, name in changed:
-            if name == "joined":
-                owner.joined = None  # type: ignore[assignment]
+        for owner in changed:
+            if isinstance(owner, Attention):
+                owner.joined = None
             else:
-                owner.__dict__.pop(name, None)
+                owner.__dict__.pop("forward", None)
 
 
-def able() -> bool:
-    """Can this machine do it?"""
-    return torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
+def affordable(fresh: list[list[nn.Linear]], steps: int) -> bool:
+    """Whether copies of these may be made for so many steps: none are needed, or there is time and memory for them."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    needed = sum(layer.weight.numel() * 4 for layers in fresh for layer in layers)
+    return not fresh or (steps >= STEPS and needed <= SHARE * free_memory())
 
 
-def products(model: nn.Module) -> Iterator[tuple[nn.Module, list[nn.Linear]]]:
-    """The products that may be replaced: those of an attention's three projections, and of single layers."""
+def products(model: nn.Module, in_place: bool) -> Iterator[tuple[nn.Module, list[nn.Linear]]]:
+    """The products that may be replaced: those of an attention's three projections, and of single layers.
+
+    `in_place`: the three are joined only where the file holds them side by side.
+    """
     taken: set[int] = set()
     for module in model.modules():
         if isinstance(module, Attention) and type(module).project is Attention.project and module.joined is None:
             layers = [module.q_proj, module.k_proj, module.v_proj]
             if all(map(plain, layers)) and len({layer.bias is None for layer in layers}) == 1:
+                if in_place and side_by_side(layers)[0] is None:
+                    continue
                 taken |= set(map(id, layers))
                 yield module, layers
         elif plain(module) and id(module) not in taken:
@@ -124,13 +158,40 @@ def plain(module: nn.Module) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and type(weight) is nn.Parameter
 
 
-def pack(layers: list[nn.Linear]) -> Packed:
-    """The layers' weights one below the other, laid out in blocks; remembered as long as the first one lives."""
+def side_by_side(layers: list[nn.Linear]) -> tuple[Tensor | None, Tensor | None]:
+    """Weight (all outputs, inputs) and bias of layers that lie one behind the other in memory; else None for both."""
+    weight = spanned([layer.weight for layer in layers])
+    if layers[0].bias is None or weight is None:
+        return weight, None
+    bias = spanned([layer.bias for layer in layers])
+    return (None, None) if bias is None else (weight, bias)
+
+
+def spanned(tensors: list[Tensor]) -> Tensor | None:
+    """One view of tensors whose first dimensions follow each other in one storage, without a copy."""
+    first = tensors[0].detach()
+    storage, place = first.untyped_storage().data_ptr(), first.storage_offset()
+    for one in tensors:
+        other = one.untyped_storage().data_ptr() != storage or one.stride() != first.stride()
+        if other or one.shape[1:] != first.shape[1:] or one.storage_offset() != place:
+            return None
+        place += one.shape[0] * one.stride(0)
+    if len(tensors) == 1:
+        return first
+    return first.as_strided((sum(one.shape[0] for one in tensors), *first.shape[1:]), first.stride())
+
+
+def pack(layers: list[nn.Linear], rows: int) -> Packed:
+    """The layers' weights one below the other, laid out for so many rows; remembered as long as the first one lives."""
     weights: list[Tensor] = [layer.weight for layer in layers]
     biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
-    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-    bias = torch.cat(biases) if len(biases) > 1 else biases[0] if biases else None
-    packed = Packed(versions(layers), torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS), bias)
+    weight = (torch.cat(weights) if len(weights) > 1 else weights[0]).detach()
+    bias = (torch.cat(biases) if len(biases) > 1 else biases[0]).detach() if biases else None
+    if rows <= FEWEST_ROWS and weight.numel() >= LARGE and torch.backends.mkl.is_available():
+        laid = torch.ops.mkl._mkl_reorder_linear_weight(weight.contiguous(), FEWEST_ROWS)
+        packed = Packed(versions(layers), laid, bias, FEWEST_ROWS)
+    else:
+        packed = Packed(versions(layers), torch.ops.mkldnn._reorder_linear_weight(weight, ROWS), bias, None)
     known[layers[0].weight] = packed
     return packed
 
@@ -141,10 +202,12 @@ def versions(layers: list[nn.Linear]) -> tuple[tuple[int, int], ...]:
     return tuple((one.data_ptr(), one._version) for one in tensors)
 
 
-def current(layers: list[nn.Linear]) -> Packed | None:
-    """The copy of these weights, unless one has changed since."""
+def current(layers: list[nn.Linear], rows: int) -> Packed | None:
+    """The copy of these weights, unless one has changed since or it is for fewer rows."""
     found: Packed | None = known.get(layers[0].weight)
-    return None if found is None or found.versions != versions(layers) else found
+    if found is None or found.versions != versions(layers):
+        return None
+    return found if found.rows is None or found.rows >= rows else None
 
 
 def free_memory() -> int:
