@@ -86,8 +86,6 @@ async def blocks(request: Request, most: int) -> AsyncIterator[bytearray]:
 
 async def receive(request: Request, path: Path, most: int) -> Received:
     """Write the body to a file. Raises `TooLargeError`, `BadRequestError`, `StorageFullError`; no file is left then."""
-    size = announced(request, most)
-    check_room(path, size or 0)
     digest = hashlib.sha256()
     count = 0
     file = path.open("wb", buffering=0)
@@ -99,6 +97,7 @@ async def receive(request: Request, path: Path, most: int) -> Received:
             view = view[file.write(view) :]
 
     try:
+        check_room(path, announced(request, most) or 0)
         async with Behind(work) as behind:
             async for block in blocks(request, most):
                 count += len(block)
