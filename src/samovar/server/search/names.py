@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from samovar.server.search.postings import Postings, Slots
+from samovar.server.search.postings import Postings, Slots, distinct
 
 SEPARATORS = re.compile(rb"[-_./]+")
 TRANSLATION = bytes.maketrans(b"-_./", b"    ")
@@ -62,7 +62,7 @@ class Names:
             following = text.find(b"\n", at + 1)
             at = find(pattern, following if following >= 0 else len(text))
         found = np.array(positions, np.int64)
-        return np.unique(np.searchsorted(self.part_starts, found, side="right") - 1)
+        return distinct(np.searchsorted(self.part_starts, found, side="right") - 1)
 
     def holding(self, word: bytes, among: Slots | None) -> Slots:
         """The slots, in order, whose names hold the word; of those in `among` if given."""

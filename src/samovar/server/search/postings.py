@@ -18,7 +18,7 @@ class Postings:
         # Number and row in one integer: sorting those is several times faster than an indirect, stable sort.
         keys = np.repeat(np.arange(self.rows, dtype=np.int64), np.diff(row_starts))
         keys |= numbers.astype(np.int64) << 32
-        keys = np.unique(keys)
+        keys = distinct(keys)
         self.backward = (keys & 0xFFFFFFFF).astype(np.int32)
         self.starts = np.searchsorted(keys, np.arange(size + 1, dtype=np.int64) << 32)
 
@@ -57,6 +57,12 @@ class Forward:
             mask[rows] = True
             return self.numbers[np.repeat(mask, np.diff(self.row_starts))]
         return self.numbers[ranges(self.row_starts[rows], self.row_starts[rows + 1])]
+
+
+def distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The different ones in order. Much faster on large arrays than going through a table of hashes."""
+    keys = np.sort(keys)
+    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
 
 
 def ranges(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

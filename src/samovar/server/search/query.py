@@ -8,7 +8,7 @@ import numpy as np
 
 from samovar.server.search.groups import mark
 from samovar.server.search.names import narrowed
-from samovar.server.search.postings import Slots
+from samovar.server.search.postings import Slots, distinct
 from samovar.server.search.table import PRIVATE, Table
 
 
@@ -91,7 +91,7 @@ def matching(table: Table, query: Query) -> Slots:
         found = [table.having(number, count) for number in dict.fromkeys(numbers)]
         if not found:
             return np.empty(0, np.int64)
-        lists.append(found[0] if len(found) == 1 else np.unique(np.concatenate(found)))
+        lists.append(found[0] if len(found) == 1 else distinct(np.concatenate(found)))
     # The shortest first: each further condition then looks at few.
     lists.sort(key=len)
     slots: Slots | None = None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from sqlalchemy.types import NullType
 
 from samovar.server.db.tables import Repository
 from samovar.server.search.groups import mark
+from samovar.server.search.postings import distinct
 from samovar.server.search.vocabulary import Vocabulary
 
 AT_ONCE = 20_000
+TABLE = Repository.__table__
 # Times are kept as microseconds since 1970.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NUMBERS: dict[str, Any] = {
@@ -55,14 +58,13 @@ def read_rows(
     """Kind and rows, about `AT_ONCE` at a time: all in the order of their ids, or those changed after a number."""
     # The database's own values, without conversions row by row: those would take most of the time.
     columns = [
-        type_coerce(getattr(Repository, name), NullType())
-        for name in ("type", *NUMBERS, "private", "name", "tags", *MARKED)
+        type_coerce(TABLE.c[name], NullType()) for name in ("type", *NUMBERS, "private", "name", "tags", *MARKED)
     ]
-    query = select(*columns).order_by(Repository.id) if since is None else (
+    query = select(*columns).order_by(TABLE.c.id) if since is None else (
         # No order: it could tempt the database to walk through all rows instead of the index of changes.
-        select(*columns).where(Repository.changed > since)
+        select(*columns).where(TABLE.c.changed > since)
     )  # fmt: skip
-    result = session.execute(query.execution_options(yield_per=AT_ONCE))
+    result = session.connection().execute(query, execution_options={"yield_per": AT_ONCE})
     for part in result.partitions():
         for kind, vocabulary in vocabularies.items():
             rows = [row for row in part if row[0] == kind]
@@ -81,22 +83,27 @@ def columned(values: list[tuple[Any, ...]], vocabulary: Vocabulary) -> Rows:
     names = list(by_name["name"])
     private = np.array(by_name["private"], np.bool_)
     tags = lists(by_name["tags"])
-    for name, group in MARKED.items():
-        default = NOT_GATED if name == "gated" else None
-        for row, value in zip(tags, by_name[name], strict=True):
-            if value or default:
-                row.append(mark(group, value or default or ""))
-    for row, name in zip(tags, names, strict=True):
-        row.append(mark("author", name.partition("/")[0]))
-    if by_name["type"] and by_name["type"][0] == "space":
-        for row in tags:
-            if any(tag.startswith(("model:", "dataset:")) for tag in row):
-                row.append(LINKED)
-    for number in np.flatnonzero(private).tolist():
-        tags[number].append(IS_PRIVATE)
-    rows = [dict.fromkeys(vocabulary[tag] for tag in row) for row in tags]
-    counts = np.fromiter(map(len, rows), np.int64, len(rows))
-    return Rows(numbers, private, names, np.array([one for row in rows for one in row], np.int32), counts)
+    lengths = np.fromiter(map(len, tags), np.int64, len(tags))
+    every = np.arange(len(tags), dtype=np.int64)
+    of_rows = [np.repeat(every, lengths)]
+    spelled = [np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(tags)), np.int64, int(lengths.sum()))]
+    authors = [name[: name.index("/")] for name in names]
+    for group, texts in (("author", authors), *((group, by_name[name]) for name, group in MARKED.items())):
+        default = NOT_GATED if group == "gated" else None
+        marks = {text: vocabulary[mark(group, value)] for text in set(texts) if (value := text or default)}
+        found = np.fromiter((marks.get(text, -1) for text in texts), np.int64, len(texts))
+        of_rows.append(every[found >= 0])
+        spelled.append(found[found >= 0])
+    of_rows.append(every[private])
+    spelled.append(np.full(len(of_rows[-1]), vocabulary[IS_PRIVATE]))
+    if by_name["type"][0] == "space":
+        linked = [any(tag.startswith(("model:", "dataset:")) for tag in row) for row in tags]
+        of_rows.append(every[np.array(linked, np.bool_)])
+        spelled.append(np.full(len(of_rows[-1]), vocabulary[LINKED]))
+    # Row and tag in one integer: in order, and each tag of a row once.
+    keys = distinct((np.concatenate(of_rows) << 32) | np.concatenate(spelled))
+    counts = np.bincount(keys >> 32, minlength=len(tags))
+    return Rows(numbers, private, names, (keys & 0xFFFFFFFF).astype(np.int32), counts)
 
 
 def lists(values: Sequence[Any]) -> list[list[str]]:

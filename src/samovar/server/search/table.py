@@ -57,19 +57,16 @@ class Table:
 
     def slots_of(self, repository_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where repositories stand; -1 for those that are not here."""
-        found = np.searchsorted(self.base_ids, repository_ids)
-        found[found == len(self.base_ids)] = 0
-        slots = (
-            np.where(self.base_ids[found] == repository_ids, found, -1)
-            if len(self.base_ids)
-            else np.full(len(repository_ids), -1)
-        )
+        slots = np.full(len(repository_ids), -1)
+        if len(self.base_ids):
+            found = np.searchsorted(self.base_ids, repository_ids)
+            found[found == len(self.base_ids)] = 0
+            slots = np.where(self.base_ids[found] == repository_ids, found, -1)
         if self.tail_slots:
-            tail = np.fromiter(
-                map(self.tail_slots.get, repository_ids.tolist(), [-1] * len(slots)), np.int64, len(slots)
-            )
-            slots = np.where(tail >= 0, tail, slots)
-        slots[(slots >= 0) & (self.state[slots] == DEAD)] = -1
+            tail = [self.tail_slots.get(number, -1) for number in repository_ids.tolist()]
+            slots = np.where(np.array(tail, np.int64) >= 0, tail, slots)
+        known = np.flatnonzero(slots >= 0)
+        slots[known[self.state[slots[known]] == DEAD]] = -1
         return slots
 
     def remove(self, repository_id: int) -> None:
