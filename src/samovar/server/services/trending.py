@@ -45,7 +45,7 @@ def recompute_trending(hub: Hub, at: datetime | None = None) -> int:
         ):
             scores[number] += math.log1p(count) * decay(day, today)
         scored = session.execute(select(Repository.id, Repository.trending_score).where(Repository.trending_score > 0))
-        before = {number: score for number, score in scored}
+        before = {row.id: row.trending_score for row in scored}
     changed = [
         {"id": number, "trending_score": round(scores.get(number, 0.0), 4)}
         for number in sorted({*scores, *before})
