@@ -164,15 +164,21 @@ def assert_close(name: str, ours: Any, theirs: Any, mask: Tensor | None) -> None
             assert_close(f"{name}[{index}]", mine, other, mask)
         return
     assert ours.shape == theirs.shape, name
-    difference = (ours - theirs).abs()
+    apart = difference(ours, theirs, mask)
+    assert apart.isfinite().all(), f"{name} is not finite"
+    assert apart.max() <= TOLERANCE, f"{name} differs by {apart.max():.2e}"
+
+
+def difference(ours: Tensor, theirs: Tensor, mask: Tensor | None) -> Tensor:
+    """How far two tensors are apart, on real tokens where there is padding."""
+    apart = (ours - theirs).abs()
     if mask is not None:
         real = mask.flatten(0, -2).bool()
-        if difference.ndim >= 2 and difference.shape[:2] == real.shape:
-            difference = difference[real]
-        elif difference.ndim == 4 and difference.shape[2] == real.shape[1]:
-            difference = difference.transpose(1, 2)[real]
-    assert difference.isfinite().all(), f"{name} is not finite"
-    assert difference.max() <= TOLERANCE, f"{name} differs by {difference.max():.2e}"
+        if apart.ndim >= 2 and apart.shape[:2] == real.shape:
+            return apart[real]
+        if apart.ndim == 4 and apart.shape[2] == real.shape[1]:
+            return apart.transpose(1, 2)[real]
+    return apart
 
 
 def assert_same_outputs(case: Case, ours: Any, reference: Any, inputs: dict[str, Tensor], **options: Any) -> None:
