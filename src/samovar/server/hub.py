@@ -12,6 +12,7 @@ from samovar.server.objects.store import LocalStore, ObjectStore
 from samovar.server.repos.folders import RepositoryFolders
 from samovar.server.search.index import SearchIndex
 from samovar.server.services.activity import Activity
+from samovar.server.services.downloads import Downloads
 from samovar.server.services.rates import Rates
 from samovar.server.settings import Settings
 from samovar.server.signing import Signer
@@ -29,6 +30,7 @@ class Hub:
     signer: Signer
     rates: Rates = field(default_factory=Rates)
     activity: Activity = field(default_factory=Activity)
+    downloads: Downloads = field(default_factory=Downloads)
 
     @classmethod
     def open(cls, settings: Settings) -> Hub:

@@ -48,10 +48,13 @@ class Settings(BaseSettings):
     quota: ByteSize | None = None
     """Bytes that one account may store; none: no limit."""
 
+    notice: str | None = None
+    """`topic; message` of the operator (maintenance, a new address), which clients show once: ASCII."""
+
     anonymous_rate: int = Field(3000, ge=0)
-    """API requests in five minutes from one address without a token; 0: no limit."""
+    """API requests in five minutes from one address without a token, and four times as many for files; 0: no limit."""
     account_rate: int = Field(30000, ge=0)
-    """API requests in five minutes of one account; 0: no limit."""
+    """The same of one account."""
 
     large_file: ByteSize = ByteSize(MEBIBYTE)
     """Files from this size on, and binary ones of the usual kinds, are kept outside git."""

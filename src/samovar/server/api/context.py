@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 
+from samovar.server.db.engine import Database
 from samovar.server.errors import ForbiddenError, InvalidCredentialsError, NotFoundError
+from samovar.server.http.limits import credential_of
 from samovar.server.http.origin import SAFE_METHODS, from_elsewhere
 from samovar.server.hub import Hub
 from samovar.server.services.access import Caller, RepoType
@@ -40,21 +42,31 @@ def identified(request: Request) -> Caller:
     whether a browser's request was meant; routes use `caller_of`.
     """
     hub, address = hub_of(request), address_of(request)
+    credential = credential_of(request.headers, COOKIE)
+    try:
+        caller = told_by(request, hub.database, address)
+    except InvalidCredentialsError:
+        hub.rates.recognise(credential, None)
+        raise
+    hub.rates.recognise(credential, caller.account_id)
+    hub.activity.note(caller.token_id, caller.session_id)
+    return caller
+
+
+def told_by(request: Request, database: Database, address: str) -> Caller:
+    """The caller by what the request carries. Raises `InvalidCredentialsError`."""
     header = request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")
-    cookie = request.cookies.get(COOKIE)
     if scheme.lower() == "bearer" and value.strip():
-        caller = caller_of_token(hub.database, value.strip(), address)
-    elif scheme.lower() == "basic":
+        return caller_of_token(database, value.strip(), address)
+    if scheme.lower() == "basic":
         try:
             _, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise InvalidCredentialsError from error
-        caller = caller_of_token(hub.database, password, address)
-    else:
-        caller = caller_of_cookie(hub.database, cookie, address) if cookie else Caller(address=address)
-    hub.activity.note(caller.token_id, caller.session_id)
-    return caller
+        return caller_of_token(database, password, address)
+    cookie = request.cookies.get(COOKIE)
+    return caller_of_cookie(database, cookie, address) if cookie else Caller(address=address)
 
 
 def caller_of(request: Request) -> Caller:

@@ -34,6 +34,10 @@ def answer(
             there = f"/{WEB_PREFIX[type_]}{repository.name}/{verb}/{quote(revision, safe='')}/{quote(path)}"
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(there + query, 307, {"X-Repo-Commit": file.commit})
+    if not raw:
+        hub.downloads.count(
+            repository.id, path, caller, request.method, request.headers.get("x-hf-download-counter")
+        )  # fmt: skip
     content: Content = Stored(hub.objects, file.sha256, file.size) if file.sha256 else Held(file.data)
     accel = accelerated(hub, file) if request.method == "GET" else None
     return FileResponse(content, file.etag, request.headers, headers_of(file), accel)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from samovar.server.db.engine import Database
 from samovar.server.db.tables import Account, Repository, RepositoryObject, StoredObject
-from samovar.server.errors import QuotaExceededError
+from samovar.server.errors import NotFoundError, QuotaExceededError
+from samovar.server.services.access import Caller, find_account
+from samovar.server.services.audit import record
 from samovar.server.settings import Settings
 
 
@@ -52,3 +55,13 @@ def check_repository(session: Session, settings: Settings, repository_id: int, n
     owner = session.scalar(select(Repository.owner_id).where(Repository.id == repository_id))
     if owner is not None:
         check(session, settings, owner, new_bytes)
+
+
+def set_limit(database: Database, caller: Caller, name: str, limit: int | None) -> None:
+    """Let an account store `limit` bytes; None: what the settings say. Raises `NotFoundError`."""
+    with database.write() as session:
+        account = find_account(session, name)
+        if account is None:
+            raise NotFoundError(f"There is no account called {name[:100]}.")
+        account.quota = limit
+        record(session, caller, "quota.set", account.name, bytes=limit)

@@ -42,6 +42,8 @@ class Rates:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.full_at: dict[tuple[str, float, str], float] = {}
+        # Hash of a credential that was right → whose it is; nothing is read from the database to limit a request.
+        self.accounts: dict[int, int] = {}
         self.lock = threading.Lock()
 
     def wait(self, rate: Rate, key: str, take: bool = True) -> float:
@@ -63,6 +65,22 @@ class Rates:
                     self.forget(moment)
                 self.full_at[bucket] = full_at + step
             return 0.0
+
+    def recognise(self, credential: str | None, account_id: int | None) -> None:
+        """The credential is that account's, or (None) nobody's any more."""
+        if credential is None:
+            return
+        with self.lock:
+            if account_id is None:
+                self.accounts.pop(hash(credential), None)
+                return
+            if len(self.accounts) >= self.MOST_KEYS:
+                self.accounts = {}
+            self.accounts[hash(credential)] = account_id
+
+    def account_of(self, credential: str | None) -> int | None:
+        """Whose credential it is, if it was seen before."""
+        return None if credential is None else self.accounts.get(hash(credential))
 
     def forget(self, moment: float) -> None:
         """Drop the buckets that are full; if none is, the older half, so that memory stays bounded."""
