@@ -18,10 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import samovar
+from samovar.server.api.context import COOKIE
 from samovar.server.errors import BadRequestError, HubError
+from samovar.server.http.limits import Limits
 from samovar.server.http.measuring import Measures, Measuring
+from samovar.server.http.refusals import error_response, header_safe
 from samovar.server.http.routing import RawPath
 from samovar.server.hub import Hub
+from samovar.server.services.jobs import Jobs
 from samovar.server.services.stock import StockTaking
 
 logger = logging.getLogger(__name__)
@@ -35,8 +39,11 @@ ROUTES = (
     "users",
     "organisations",
     "likes",
+    "access_requests",
     "tokens",
     "settings",
+    "admin",
+    "notices",
     "oauth",
     "pages_login",
     "repos",
@@ -46,12 +53,16 @@ ROUTES = (
     "discussions",
     "git",
     "avatars",
+    "discovery",
     "listing",
     "info",
     "lfs",
     "xet",
     "resolve",
 )
+
+# The pages for people, `web/NAME.py` each; the last ones take whatever address is left.
+PAGES = ("static_files", "listing", "files", "repository", "profile")
 
 
 def create_app(hub: Hub) -> ASGIApp:
@@ -60,9 +71,12 @@ def create_app(hub: Hub) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        jobs = Jobs(hub)
+        jobs.start()
         try:
             yield
         finally:
+            jobs.stop()
             hub.close()
 
     app = FastAPI(
@@ -74,11 +88,14 @@ def create_app(hub: Hub) -> ASGIApp:
     app.state.stock = StockTaking(hub)
     for name in ROUTES:
         app.include_router(import_module(f"samovar.server.api.{name}").router)
+    for name in PAGES:
+        app.include_router(import_module(f"samovar.server.web.{name}").router)
     app.add_exception_handler(HubError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, missing)
     app.add_exception_handler(Exception, failed)
-    return Measuring(RequestIds(RawPath(app)), app.state.measures)
+    limited = Limits(RawPath(app), hub.settings, hub.rates, COOKIE)
+    return Measuring(RequestIds(limited), app.state.measures)
 
 
 class RequestIds:
@@ -101,19 +118,6 @@ class RequestIds:
             await send(message)
 
         await self.app(scope, receive, numbered)
-
-
-def error_response(error: HubError) -> Response:
-    """An error as clients read it: status, code and message in headers (HEAD has no body), and JSON."""
-    headers = {"X-Error-Message": header_safe(error.message), **error.headers}
-    if error.code:
-        headers["X-Error-Code"] = error.code
-    return JSONResponse({"error": error.message, **error.more}, error.status, headers)
-
-
-def header_safe(text: str) -> str:
-    """The text as a header can carry it: one line of ASCII, not too long."""
-    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
 
 
 async def refused(request: Request, error: Exception) -> Response:

@@ -1,0 +1,42 @@
+"""Small charts as SVG of plain shapes: they need no script, and take their colours from the page's style."""
+
+from __future__ import annotations
+
+from samovar.server.web.markup import escape
+
+
+def days(values: list[tuple[str, int]], width: int = 240, height: int = 48) -> str:
+    """Bars of counts by day, with a title on each."""
+    most = max(count for _, count in values) or 1
+    step = width / len(values)
+    shapes = "".join(
+        f'<rect x="{step * at:.1f}" y="{height - high:.1f}" width="{step - 1:.1f}" height="{high:.1f}">'
+        f"<title>{escape(day)}: {count:,}</title></rect>"
+        for at, (day, count) in enumerate(values)
+        for high in [max(1.0, height * count / most)]
+    )
+    total = sum(count for _, count in values)
+    return (
+        f'<svg class="chart days" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{total:,} / {len(values)}">{shapes}</svg>'
+    )
+
+
+def bars(rows: list[tuple[str, float]], width: int = 480) -> str:
+    """Horizontal bars of values between 0 and 1, each with its name and number."""
+    row, bar = 34, 10
+    parts = []
+    for at, (name, value) in enumerate(rows):
+        top = at * row
+        label = name if len(name) <= 60 else f"{name[:59]}…"
+        parts.append(
+            f'<text x="0" y="{top + 13}">{escape(label)}</text>'
+            f'<text x="{width}" y="{top + 13}" text-anchor="end">{value:.3f}</text>'
+            f'<rect class="track" x="0" y="{top + 19}" width="{width}" height="{bar}" rx="3"/>'
+            f'<rect x="0" y="{top + 19}" width="{width * value:.1f}" height="{bar}" rx="3"/>'
+        )
+    summary = "; ".join(f"{name}: {value:.3f}" for name, value in rows)
+    return (
+        f'<svg class="chart bars" viewBox="0 0 {width} {row * len(rows)}" role="img" aria-label="{escape(summary)}">'
+        f"{''.join(parts)}</svg>"
+    )

@@ -1,0 +1,89 @@
+// What pages gain with scripts: copying, liking, searching as one types. Everything works without it.
+"use strict";
+
+const soon = (work, wait) => { let timer; return (...given) => { clearTimeout(timer); timer = setTimeout(() => work(...given), wait); }; };
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    const label = button.textContent;
+    button.textContent = "✓";
+    setTimeout(() => { button.textContent = label; }, 1200);
+  });
+}
+
+for (const pre of document.querySelectorAll(".card pre")) {
+  const button = document.createElement("button");
+  const around = document.createElement("div");
+  around.className = "code";
+  button.className = "copy";
+  button.textContent = document.body.dataset.copyLabel;
+  button.addEventListener("click", () => navigator.clipboard.writeText(pre.innerText));
+  pre.replaceWith(around);
+  around.append(button, pre);
+}
+
+for (const button of document.querySelectorAll("[data-like]:not([disabled])")) {
+  button.addEventListener("click", async () => {
+    const liked = button.getAttribute("aria-pressed") === "true";
+    const answer = await fetch(button.dataset.like, { method: liked ? "DELETE" : "POST", headers: { "X-CSRF-Token": button.dataset.csrf } });
+    if (!answer.ok) return;
+    button.setAttribute("aria-pressed", String(!liked));
+    const count = button.querySelector("span");
+    count.textContent = Number(count.textContent) + (liked ? -1 : 1);
+  });
+}
+
+// Search inside a filter.
+for (const field of document.querySelectorAll("[data-within]")) {
+  field.addEventListener("input", () => {
+    const word = field.value.trim().toLowerCase();
+    for (const item of field.parentElement.querySelectorAll("li")) item.hidden = !item.textContent.toLowerCase().includes(word);
+  });
+}
+
+// The list follows the name as it is typed; the address follows too, so that the state stays a link.
+const live = document.querySelector("[data-live]");
+if (live) {
+  const refresh = soon(async () => {
+    const address = new URL(live.form.action);
+    address.search = new URLSearchParams(new FormData(live.form)).toString();
+    const answer = await fetch(address);
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of ["[data-results]", ".results h1", ".rail"]) {
+      document.querySelector(part).replaceWith(page.querySelector(part));
+    }
+    history.replaceState(null, "", address);
+  }, 150);
+  live.addEventListener("input", refresh);
+}
+
+// Names under the field at the top.
+const field = document.querySelector("[data-suggest]");
+if (field) {
+  const list = document.createElement("div");
+  list.className = "suggestions";
+  list.hidden = true;
+  field.parentElement.append(list);
+  field.addEventListener("input", soon(async () => {
+    const word = field.value.trim();
+    if (word.length < 2) { list.hidden = true; return; }
+    const answer = await fetch(`${field.dataset.suggest}?q=${encodeURIComponent(word)}&limit=6`);
+    if (!answer.ok) return;
+    const found = await answer.json();
+    list.replaceChildren(...["models", "datasets"].flatMap((kind) => (found[kind] || []).map((one) => {
+      const link = document.createElement("a");
+      link.href = kind === "models" ? `/${one.id}` : `/${kind}/${one.id}`;
+      link.textContent = one.id;
+      return link;
+    })));
+    list.hidden = !list.children.length;
+  }, 150));
+  field.addEventListener("blur", () => setTimeout(() => { list.hidden = true; }, 200));
+}
+
+// On a phone the filters begin closed.
+const rail = document.querySelector(".rail-toggle");
+if (rail && matchMedia("(max-width: 48rem)").matches) rail.open = false;
