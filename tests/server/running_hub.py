@@ -40,6 +40,14 @@ class RunningHub:
         self.url = line.removeprefix("Hub ready at ").strip()
         return self.url
 
+    def __enter__(self) -> RunningHub:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
     def log(self) -> str:
         """What the server wrote."""
         return (self.data.parent / f"{self.data.name}.log").read_text()

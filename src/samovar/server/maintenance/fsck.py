@@ -52,8 +52,11 @@ class Report:
         return all(finding.level != "broken" for finding in self.findings)
 
 
-def fsck(hub: Hub, deep: bool = False) -> Report:
-    """Check a Hub. `deep` also reads every large file and compares its SHA-256."""
+def fsck(hub: Hub, deep: bool = False, settling: float = SETTLING) -> Report:
+    """Check a Hub. `deep` also reads every large file and compares its SHA-256.
+
+    What seems broken is looked at again after `settling` seconds.
+    """
     report = Report()
     again: list[Check] = []
     for check in checks(hub, report, deep):
@@ -62,7 +65,7 @@ def fsck(hub: Hub, deep: bool = False) -> Report:
         if any(finding.level == "broken" for finding in found):
             again.append(check)
     if again:
-        time.sleep(SETTLING)
+        time.sleep(settling)
     for check in again:
         report.findings += [finding for finding in check() if finding.level == "broken"]
     return report
