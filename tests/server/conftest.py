@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import huggingface_hub.constants
 import pytest
+from people import People
 from running_hub import RunningHub
 
 
@@ -23,3 +24,11 @@ def hub(client_online, tmp_path_factory):
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def people(hub):
+    """The Hub's people, made without starting a process for each."""
+    people = People(hub)
+    yield people
+    people.database.close()
