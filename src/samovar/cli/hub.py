@@ -32,5 +32,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand."""
-    require("fastapi", "The Hub")
+    require("sqlalchemy", "The Hub")  # Not FastAPI, which takes a second and which most subcommands do not need.
     return int(importlib.import_module(f"{HOME}.{options.hub_command}").run(options))

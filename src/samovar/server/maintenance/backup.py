@@ -163,7 +163,7 @@ def copy_repositories(
     here, there = RepositoryFolders(settings.repositories), RepositoryFolders(work / "repositories")
     before = None if earlier is None else RepositoryFolders(earlier / "repositories")
     with copy.read() as session:
-        rows = session.execute(select(Repository.id, Repository.type, Repository.name)).tuples().all()
+        rows = session.execute(select(Repository.id, Repository.type, Repository.name)).all()
     gone = []
     for number, type_, name in rows:
         # A repository that came in between was empty when the references were read, and so it is in the copy.
@@ -189,7 +189,7 @@ def copy_repositories(
 def announce_differences(copy: Database, there: RepositoryFolders, references: dict[int, References]) -> None:
     """Have the restored Hub read again what the copied database describes in a later state than the copied git."""
     with copy.write() as session:
-        for number, sha in session.execute(select(Repository.id, Repository.sha)).tuples().all():
+        for number, sha in session.execute(select(Repository.id, Repository.sha)).all():
             head = dict(references.get(number, References()).targets).get(f"refs/heads/{DEFAULT}")
             if sha != head:
                 session.add(PendingRefresh(repository_id=number, since=now() - timedelta(days=1)))
@@ -200,7 +200,7 @@ def copy_objects(store: ObjectStore, copy: Database, work: Path, earlier: Path |
     there = LocalStore(work / "objects")
     before = None if earlier is None else LocalStore(earlier / "objects")
     with copy.read() as session:
-        rows = dict(session.execute(select(StoredObject.sha256, StoredObject.size)).tuples().all())
+        rows = dict(session.execute(select(StoredObject.sha256, StoredObject.size)).all())
     gone = []
     for sha256, size in rows.items():
         if there.size(sha256) != size:
