@@ -116,7 +116,7 @@ def explained(action: str, name: str, token: Token, error: Any) -> tuple[str, st
         return f"{begin}: too many requests ({said}).", "Wait a while, or log in: a login has a higher limit."
     if status >= 500:
         return f"{begin}: {constants.ENDPOINT} answered HTTP {status} ({said}).", "Try again in a while."
-    return f"{begin}: {said}", "Change what it says, then try again."
+    return f"{begin}: {said}", "Check the names, and what is sent."
 
 
 def who(token: Token) -> str:
