@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, base_url, hub_of, repo_type
 from samovar.server.errors import HubError, NotFoundError, UnauthenticatedError
-from samovar.server.http.receiving import Behind, blocks, check_room, heard
+from samovar.server.http.receiving import Behind, announced, blocks, check_room, heard
 from samovar.server.hub import Hub
 from samovar.server.objects.xet import shard, xorb
 from samovar.server.services import xet, xorbs
@@ -68,6 +68,7 @@ def find_chunk(prefix: Segment, hash: Segment) -> Response:
 async def put_xorb(request: Request, hub: HubOf, prefix: Segment, hash: Hash) -> Response:
     """Send a block of chunks. It is unpacked, and its hash computed, as it arrives."""
     async with heard(request):
+        announced(request, xorb.LARGEST_BODY)
         grant = await anyio.to_thread.run_sync(check, request)
         path = await anyio.to_thread.run_sync(hub.objects.scratch)
         try:
