@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from samovar.server.api.context import HubOf, caller_of
 from samovar.server.app import header_safe
 from samovar.server.errors import BadRequestError, HubError, RepositoryNotFoundError, TooLargeError
+from samovar.server.http.draining import drain
 from samovar.server.hub import Hub
 from samovar.server.repos import program
 from samovar.server.repos.packets import Commands, advertisement
@@ -112,6 +113,7 @@ async def upload_pack(request: Request, hub: Hub, type_: RepoType, full: str) ->
                 raise TooLargeError("The request is too large.")
         protocol = request.headers.get("git-protocol", "")
     except HubError as error:
+        await drain(request, error)
         return refused(error)
     return StreamingResponse(
         answer(hub.folders.path(number), bytes(question), protocol), headers=NO_CACHE,
@@ -154,6 +156,7 @@ async def receive_pack(request: Request, hub: Hub, type_: RepoType, full: str) -
                 return Response(b"", headers=NO_CACHE, media_type="application/x-git-receive-pack-result")
             body = await anyio.to_thread.run_sync(finish, request, hub, type_, full, commands, pack, size > 0)
     except HubError as error:
+        await drain(request, error)
         return refused(error)
     except FileNotFoundError:
         return refused(RepositoryNotFoundError())

@@ -6,14 +6,14 @@ import base64
 import binascii
 from typing import Annotated, Any
 
-import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, base_url, repo_type, repo_url
-from samovar.server.errors import BadRequestError
+from samovar.server.errors import BadRequestError, HubError
+from samovar.server.http.draining import drain
 from samovar.server.http.ndjson import Line, Lines
 from samovar.server.hub import Hub
 from samovar.server.services import pulls, uploads
@@ -23,9 +23,6 @@ from samovar.server.services.commits import Draft
 
 router = APIRouter(tags=["upload"])
 REPOSITORY = "/api/{kind}/{owner:segment}/{name:segment}"
-# What is read of a refused request's rest, so that the client hears why before the connection ends (bytes).
-COURTESY = 2**24
-PATIENCE = 5  # Seconds.
 # Bytes that go to a thread at a time.
 PIECE = 2**18
 
@@ -119,8 +116,8 @@ async def commit(
         done = await anyio.to_thread.run_sync(pulls.commit, hub, caller, type_, full, draft, rev, create_pr)
     except ClientDisconnect as error:
         raise BadRequestError("The request ended early.") from error
-    except Exception:
-        await drain(request)
+    except HubError as error:
+        await drain(request, error)
         raise
     finally:
         lines.close()
@@ -187,16 +184,3 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise BadRequestError("A value of an operation is missing, or no string.")
     return value
-
-
-async def drain(request: Request) -> None:
-    """Read a little more of a refused request: most clients only listen when they have said everything."""
-    seen = 0
-    try:
-        with anyio.move_on_after(PATIENCE):
-            async for piece in request.stream():
-                seen += len(piece)
-                if seen > COURTESY:
-                    return
-    except (ClientDisconnect, RuntimeError):
-        return
