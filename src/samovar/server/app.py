@@ -25,6 +25,7 @@ from samovar.server.http.measuring import Measures, Measuring
 from samovar.server.http.refusals import error_response, header_safe
 from samovar.server.http.routing import RawPath
 from samovar.server.hub import Hub
+from samovar.server.inference.pool import Pool
 from samovar.server.services.jobs import Jobs
 from samovar.server.services.stock import StockTaking
 
@@ -59,10 +60,11 @@ ROUTES = (
     "lfs",
     "xet",
     "resolve",
+    "inference",
 )
 
 # The pages for people, `web/NAME.py` each; the last ones take whatever address is left.
-PAGES = ("static_files", "listing", "files", "repository", "profile")
+PAGES = ("static_files", "listing", "files", "trying", "repository", "profile")
 
 
 def create_app(hub: Hub) -> ASGIApp:
@@ -76,6 +78,7 @@ def create_app(hub: Hub) -> ASGIApp:
         try:
             yield
         finally:
+            await app.state.pool.close()
             jobs.stop()
             hub.close()
 
@@ -84,6 +87,7 @@ def create_app(hub: Hub) -> ASGIApp:
         openapi_url="/api/openapi.json", redirect_slashes=False,
     )  # fmt: skip
     app.state.hub = hub
+    app.state.pool = Pool(hub)
     app.state.measures = Measures()
     app.state.stock = StockTaking(hub)
     for name in ROUTES:

@@ -148,6 +148,12 @@ class BusyError(HubError):
     status = 503
 
 
+class GatewayTimeoutError(HubError):
+    """A model took too long."""
+
+    status = 504
+
+
 class StorageFullError(HubError):
     """The disk is full; nothing was changed."""
 

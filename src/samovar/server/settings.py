@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     least_free: ByteSize = ByteSize(1024 * MEBIBYTE)
     """With less free disk space than this, `/readyz` says that the Hub is not ready."""
 
+    inference: Literal["on", "off"] = "on"
+    """Whether models can be asked on their pages and over HTTP; also needs the extra `torch`."""
+    inference_memory: ByteSize = ByteSize(8192 * MEBIBYTE)
+    """What all loaded models together may use."""
+    inference_time: float = Field(60.0, gt=0)
+    """A model may take this many seconds for one answer, and for being loaded."""
+    inference_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Threads of each worker; as many as there are processors when not given."""
+
     accel_prefix: str | None = None
     """Path of an internal nginx location over the folder of large files: nginx sends them then."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

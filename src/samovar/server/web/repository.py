@@ -44,8 +44,16 @@ def model(request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str
     return show(request, hub, caller, "model", f"{owner}/{name}")
 
 
-def show(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str) -> Response:
-    """The page, or a redirect to the name that the repository has now."""
+def show(
+    request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str, values: dict[str, str] | None = None,
+    answer: dict[str, Any] | None = None,
+) -> Response:  # fmt: skip
+    """The page, or a redirect to the name that the repository has now.
+
+    `values` and `answer` are what a visitor tried on it without scripts.
+    """
+    from samovar.server.web.trying import widget_for
+
     with hub.database.read() as session:
         repository = find(session, type_, full, caller)
         if repository.name != full:
@@ -59,6 +67,13 @@ def show(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str)
     commit = repository.sha or DEFAULT
     text = readme(hub, repository) if any(row[0] == "README.md" for row in content.files) else ""
     found = results(content.card, repository.name)
+    widget = None
+    if type_ == "model" and request.app.state.pool.able and repository.sha:
+        mask = (content.config.get("tokenizer_config") or {}).get("mask_token")
+        widget = widget_for(repository.pipeline_tag, content.card, values, mask if isinstance(mask, str) else "")
+        number = request.query_params.get("example", "")
+        if widget and values is None and number.isdigit() and int(number) < len(widget.examples):
+            widget = widget_for(repository.pipeline_tag, content.card, widget.examples[int(number)][1])
     return page(
         request, "repository", repository.name, caller, tab="card", type=type_, kind=f"{type_}s", repository=repository,
         root=root, config=content.config, card=content.card, warnings=content.warnings, liked=liked,
@@ -67,7 +82,7 @@ def show(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str)
         files=len(content.files), bytes=sum(row[1] for row in content.files),
         daily=safe(days(daily)) if daily else "", results=found, charts=charted(found),
         snippets=snippets(type_, repository, content.config, base), may_write=caller.may_write(repository),
-        used_by=used_by(content.card),
+        used_by=used_by(content.card), answer=answer, widget=widget,
     )  # fmt: skip
 
 

@@ -97,6 +97,12 @@ def page(
     return HTMLResponse(text, status, {**HEADERS, **(headers or {})})
 
 
+def fragment(request: Request, template: str, **values: Any) -> str:
+    """A part of a page, for scripts to put in place."""
+    language = choose(request.cookies.get(LANGUAGE), request.headers.get("accept-language", ""))
+    return environment().get_template(f"{template}.html").render(_=language.text, n_=language.count, **values)
+
+
 class PageRoute(APIRoute):
     """A route whose errors are pages."""
 

@@ -35,6 +35,81 @@ for (const button of document.querySelectorAll("[data-like]:not([disabled])")) {
   });
 }
 
+// Try a model: the answer comes without leaving the page; text is shown as it is written.
+for (const form of document.querySelectorAll("[data-try]")) {
+  const place = form.parentElement.querySelector("[data-answer]");
+  let running = null;
+
+  const written = async () => {
+    const body = JSON.stringify({ inputs: form.elements.text.value, parameters: { max_new_tokens: 120 }, stream: true });
+    const headers = { "Content-Type": "application/json", "X-CSRF-Token": form.elements.csrf.value };
+    const answer = await fetch(form.dataset.stream, { method: "POST", headers, body, signal: running.signal });
+    const paragraph = document.createElement("p");
+    paragraph.className = "written";
+    place.replaceChildren(paragraph);
+    if (!answer.ok) { paragraph.className = "warning"; paragraph.textContent = (await answer.json()).error; return; }
+    paragraph.textContent = form.elements.text.value;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = "";;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split("\n\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        const event = JSON.parse(line.replace(/^data: ?/, ""));
+        if (event.error) { paragraph.className = "warning"; paragraph.textContent = event.error; }
+        else paragraph.append(event.token.text);
+      }
+    }
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (running) running.abort();
+    running = new AbortController();
+    const mine = running;
+    place.classList.add("waiting");
+    try {
+      if (form.dataset.stream) { await written(); return; }
+      const answer = await fetch(form.action, { method: "POST", headers: { "X-Part": "answer" }, body: new FormData(form), signal: mine.signal });
+      const text = await answer.text();
+      if (mine !== running) return;
+      place.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+    } catch (error) {
+      if (error.name !== "AbortError") place.textContent = String(error);
+    } finally {
+      if (mine === running) place.classList.remove("waiting");
+    }
+  });
+
+  for (const example of form.parentElement.querySelectorAll("[data-example]")) {
+    example.addEventListener("click", (event) => {
+      event.preventDefault();
+      for (const [name, value] of Object.entries(JSON.parse(example.dataset.example))) if (form.elements[name]) form.elements[name].value = value;
+      form.requestSubmit();
+    });
+  }
+
+  const drop = form.querySelector(".drop");
+  if (drop) {
+    const file = drop.querySelector("input");
+    const take = (files) => { if (files.length) { file.files = files; file.dispatchEvent(new Event("change")); } };
+    drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+    drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); take(event.dataTransfer.files); });
+    document.addEventListener("paste", (event) => take(event.clipboardData.files));
+    file.addEventListener("change", () => {
+      const reader = new FileReader();
+      reader.onload = () => {
+        const image = drop.querySelector("img") || drop.appendChild(document.createElement("img"));
+        image.src = reader.result;
+        image.alt = "";
+      };
+      if (file.files.length) { reader.readAsDataURL(file.files[0]); form.requestSubmit(); }
+    });
+  }
+}
+
 // Search inside a filter.
 for (const field of document.querySelectorAll("[data-within]")) {
   field.addEventListener("input", () => {
