@@ -108,9 +108,7 @@ class Downloads:
         types: dict[int, str] = {}
         queried: set[int] = set()
         for some in batches(ids):
-            types |= dict(
-                session.execute(select(Repository.id, Repository.type).where(Repository.id.in_(some))).tuples()
-            )
+            types |= dict(session.execute(select(Repository.id, Repository.type).where(Repository.id.in_(some))).all())
         for some in batches([number for number in ids if types.get(number) == "model"]):
             rows = session.execute(
                 select(RepositoryContent.repository_id, RepositoryContent.files)

@@ -16,7 +16,7 @@ def repositories(session: Session, caller: Caller, account_id: int) -> dict[Repo
             select(Repository.type, func.count())
             .where(Repository.owner_id == account_id, visible_to(caller))
             .group_by(Repository.type)
-        ).tuples().all()
+        ).all()
     )  # fmt: skip
     return {type_: counted.get(type_, 0) for type_ in TYPES}
 

@@ -115,7 +115,7 @@ def listed(database: Database, caller: Caller, account_id: int) -> list[tuple[To
             session.execute(
                 select(Account.id, Account.name)
                 .where(Account.id.in_({scope.account_id for scope in scopes if scope.account_id}))
-            ).tuples().all()
+            ).all()
         )  # fmt: skip
 
     def shown(scope: TokenScope) -> Scope | None:
