@@ -30,6 +30,19 @@ def bert_base() -> Path:
     return folder
 
 
+def bert_base_for_questions() -> Path:
+    """The same size and vocabulary with a head that marks answers."""
+    folder = CACHE / "bert-base-questions"
+    if not (folder / "tokenizer.json").exists():
+        import torch
+        from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
+
+        torch.manual_seed(0)
+        BertForQuestionAnswering(BertConfig()).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(bert_base()).save_pretrained(folder)
+    return folder
+
+
 def roberta_base() -> Path:
     """RoBERTa-base: 125 million parameters, without a head."""
     folder = CACHE / "roberta-base"

@@ -25,6 +25,7 @@ BENCHMARKS = [
     "imports",
     "loading",
     "text_classification",
+    "question_answering",
     "image_classification",
     "embeddings",
     "training",
