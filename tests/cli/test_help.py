@@ -55,7 +55,7 @@ def test_the_page_says_what_there_is(command: Command) -> None:
     page = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text("utf-8")
     helps = {name: command(name, "--help").stdout for name in COMMANDS}
     parts = {part.split("\n")[0]: part for part in page.split("\n## samovar ")[1:]}
-    assert set(parts) == {"run", "inspect", "chat"}
+    assert set(parts) == {"run", "inspect", "chat", "search", "download", "upload", "login"}
     for name, part in parts.items():
         for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", part)):
             assert re.search(rf"{option}\b", helps[name]), f"samovar {name} has no {option}"
