@@ -10,6 +10,7 @@ from toy_generators import pair, prompts
 
 from samovar.generation.draws import Draws, pick
 from samovar.generation.prompt import Prompt
+from samovar.generation.sampling import BLOCK, best_of
 
 SAMPLED: list[dict[str, Any]] = [
     {"do_sample": True, "seed": 7},
@@ -101,3 +102,17 @@ def test_beam_samples_without_replacement_follow_the_scores() -> None:
     torch.testing.assert_close(
         second_after_first / second_after_first.sum(), torch.tensor([0.0, 0.6, 0.3, 0.1]), atol=0.02, rtol=0
     )
+
+
+@pytest.mark.parametrize("words", [5, 32 * BLOCK, 32 * BLOCK + 1, 50_257])
+def test_the_best_token_is_the_first_of_the_highest(words: int) -> None:
+    scores = torch.randint(0, 50, (6, words), generator=torch.Generator().manual_seed(0)).float()
+    scores[1] = -torch.inf
+    scores[2, -1] = 99  # the last one, which may stand alone behind the blocks
+    scores[3, words // 2 :] = 99
+    best, tokens = best_of(scores)
+    assert torch.equal(best, scores.amax(-1))
+    for row, token in zip(scores.tolist(), tokens.tolist(), strict=True):
+        assert token == row.index(max(row))
+    scores[4, words // 3] = torch.nan
+    assert best_of(scores)[0][4].isnan()

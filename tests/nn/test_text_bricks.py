@@ -43,6 +43,28 @@ def test_attention_is_the_formula(name: str, causal: bool, masked: bool) -> None
     np.testing.assert_allclose(out.numpy(), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("length", [191, 192, 200, 512, 767, 768])
+def test_long_texts_are_read_in_order(length: int) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, length, 3, 8).transpose(1, 2) for _ in range(3))
+    options = {"causal": True, "scale": 0.5, "dropout": 0.0}
+    with torch.no_grad():
+        plain, _ = ATTENTION["eager"](query, key, value, None, **options)
+        fused, _ = ATTENTION["sdpa"](query, key, value, None, **options)
+    torch.testing.assert_close(fused, plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (7, 9999), (70_001,)])
+def test_gelu_of_many_numbers_is_the_formula(shape: tuple[int, ...]) -> None:
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)) * 4
+    x.view(-1)[:3] = torch.tensor([1e30, -1e30, 0.0])
+    exact = x.double()
+    wanted = exact / 2 * (1 + ((exact + 0.044715 * exact**3) * math.sqrt(2 / math.pi)).tanh())
+    with torch.no_grad():
+        torch.testing.assert_close(activation("gelu_new")(x), wanted.float(), atol=2e-6, rtol=1e-6)
+        torch.testing.assert_close(activation("gelu_new")(x[..., ::2]), wanted[..., ::2].float(), atol=2e-6, rtol=1e-6)
+
+
 def test_a_row_without_anything_to_read_stays_finite() -> None:
     brick = Attention(16, 2).eval()
     bias = attention_bias(torch.tensor([[0, 0, 0], [1, 1, 0]]), torch.float32)

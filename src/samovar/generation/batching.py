@@ -23,6 +23,7 @@ from samovar.generation.draws import pick
 from samovar.generation.pages import ROOT, Pages
 from samovar.generation.record import nothing_allowed
 from samovar.generation.requests import ContinuousBatchingConfig, Request, RequestStatus
+from samovar.generation.sampling import best_of
 from samovar.nn.paged import PagedCache, Piece, Shared, Step
 from samovar.tasks.outputs import BaseModelOutput
 
@@ -235,7 +236,7 @@ class Batch:
         scores = logits
         if any(request.processors for request in ready):
             scores = torch.cat([processed(request, row[None]) for request, row in zip(ready, logits, strict=True)])
-        best, tokens = scores.max(-1)
+        best, tokens = best_of(scores)
         drawn = [index for index, request in enumerate(ready) if request.draws is not None]
         for index in drawn:
             request = ready[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,8 +51,34 @@ def sdpa(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, causal: bool, scale: float, dropout: float
 ) -> tuple[Tensor, Tensor | None]:
     """PyTorch's fused attention; returns no probabilities."""
+    if causal and query.device.type == "cpu" and not torch.is_grad_enabled():
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+        if not traced and query.shape[2] in MIDDLE and query.shape[2] == key.shape[2]:
+            return causal_in_parts(query, key, value, scale), None
     out = F.scaled_dot_product_attention(query, key, value, bias, dropout_p=dropout, is_causal=causal, scale=scale)
     return out, None
+
+
+# Lengths at which the fused kernel on the CPU takes for a causal text what it takes for all pairs, and how many queries
+# read at once instead: 12 heads of 512 tokens took 10.4 ms on one core, and 7.5 in parts.
+MIDDLE, PART = range(192, 768), 64
+
+
+def causal_in_parts(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Causal attention of a text on itself, some queries at a time, each part with the keys up to its last query."""
+    batch, heads, count, _ = query.shape
+    ahead = torch.ones(PART, PART, dtype=torch.bool, device=query.device).triu(1)
+    bias = query.new_zeros(PART, count)
+    bias[:, count - PART :].masked_fill_(ahead, torch.finfo(query.dtype).min)
+    out = query.new_empty(batch, count, heads, value.shape[3]).transpose(1, 2)
+    for last in range(count % PART or PART, count + 1, PART):
+        first = max(last - PART, 0)
+        # Its lower right corner is the order within a part of any size; zeros on the left are the earlier keys.
+        seen = bias[PART - (last - first) :, count - last :]
+        out[:, :, first:last] = F.scaled_dot_product_attention(
+            query[:, :, first:last], key[:, :, :last], value[:, :, :last], seen, scale=scale
+        )
+    return out
 
 
 ATTENTION: dict[str, AttentionFunction] = {"eager": eager, "sdpa": sdpa}
@@ -113,8 +139,8 @@ class Attention(nn.Module):
         self.causal = causal
         self.window, self.softcap = window, softcap
         self.implementation = "sdpa"
-        # Queries, keys and values by one product, while `nn.packed` lays weights out for few rows.
-        self.joined: Callable[[Tensor], Sequence[Tensor]] | None = None
+        # Queries, keys and values side by side by one product, while `nn.packed` lays weights out for few rows.
+        self.joined: Callable[[Tensor], Tensor] | None = None
         inner, outer = heads * self.head_dim, kv_heads * self.head_dim
         self.q_proj = nn.Linear(hidden, inner, bias=bias)
         self.k_proj = nn.Linear(hidden, outer, bias=bias)
@@ -130,10 +156,15 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of all heads, normalised where the model does so."""
+        sizes = (self.heads, self.kv_heads, self.kv_heads)
         if self.joined is None:
             query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        elif self.q_norm is None:
+            query, key, value = self.split(self.joined(x)).split_with_sizes(sizes, dim=1)
+            return query, key, value
         else:
-            query, key, value = self.joined(x)
+            widths = [count * self.head_dim for count in sizes]
+            query, key, value = self.joined(x).split_with_sizes(widths, dim=-1)
         if self.q_norm is None or self.k_norm is None:
             return self.split(query), self.split(key), self.split(value)
         if self.whole_norm:

@@ -14,7 +14,7 @@ enough, and is kept for the next ones as long as its weight lives unchanged.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -86,10 +86,6 @@ class FewRows:
         parts = [F.linear(x, layer.weight, layer.bias) for layer in self.layers]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
-    def split(self, x: Tensor) -> Sequence[Tensor]:
-        """The products of each layer."""
-        return self(x).split(self.sizes, dim=-1)
-
 
 @contextmanager
 def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[bool]:
@@ -112,7 +108,7 @@ def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[boo
             few = FewRows(layers, packed or (pack(layers, rows) if rows > 1 else None))
             changed.append(owner)
             if isinstance(owner, Attention):
-                owner.joined = few.split
+                owner.joined = few
             else:
                 owner.__dict__["forward"] = few
         yield True
