@@ -11,6 +11,8 @@ import pytest
 
 import samovar
 from assets import minilm_folder
+from samovar.pipelines.registry import BUILT_IN
+from samovar.registry import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,3 +47,9 @@ def test_the_readme_names_what_exists() -> None:
         assert hasattr(samovar, name)
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / link).exists(), link
+
+
+def test_the_readme_lists_every_architecture_and_every_task() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    known = {*ARCHITECTURES, *(spec.name for spec in BUILT_IN)}
+    assert not {name for name in known if f"`{name}`" not in text}
