@@ -49,8 +49,11 @@ class ObjectStore(Protocol):
     def rescue(self, sha256: str) -> bool:
         """Bring a discarded object back, unless there is a new one; whether the object is there now."""
 
-    def empty_bin(self) -> tuple[int, int]:
-        """Delete what was discarded for good; how many objects and bytes."""
+    def empty_bin(self, age: float) -> int:
+        """Delete what was discarded so many seconds ago, or earlier, for good; the bytes that it took."""
+
+    def age(self, sha256: str) -> float:
+        """Seconds since the object came; 0 if it is not there."""
 
     def all(self) -> Iterator[str]:
         """The names of all objects."""
@@ -154,15 +157,23 @@ class LocalStore:
             return self.path(sha256).exists()
         return True
 
-    def empty_bin(self) -> tuple[int, int]:
-        """Delete the bin's files."""
-        count = size = 0
+    def empty_bin(self, age: float) -> int:
+        """Delete old files of the bin."""
+        freed, before = 0, time.time() - age
         for path in sorted(self.bin.glob("*")):
             with contextlib.suppress(FileNotFoundError):
-                taken = path.stat().st_size
-                path.unlink()
-                count, size = count + 1, size + taken
-        return count, size
+                found = path.stat()
+                if found.st_ctime < before:  # The time at which it was moved here.
+                    path.unlink()
+                    freed += found.st_size
+        return freed
+
+    def age(self, sha256: str) -> float:
+        """Since the file was moved to its place."""
+        try:
+            return max(0.0, time.time() - self.path(sha256).stat().st_ctime)
+        except FileNotFoundError:
+            return 0.0
 
     def all(self) -> Iterator[str]:
         """The names of all objects."""

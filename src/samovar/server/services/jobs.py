@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from samovar.server.db.tables.base import now
 from samovar.server.hub import Hub
 from samovar.server.services import devices, downloads, leases, sessions
+from samovar.server.services.collect import collect
 from samovar.server.services.refresh import refresh_pending
 from samovar.server.services.trending import recompute_trending
 
@@ -66,6 +67,7 @@ JOBS = (
     Job(roll_downloads, HOUR, for_all=True),
     Job(recompute_trending, HOUR, for_all=True),
     Job(forget_expired, HOUR, for_all=True),
+    Job(collect, 24 * HOUR, for_all=True),
 )
 
 

@@ -84,7 +84,7 @@ def build(hub: Hub, grant: Grant, file: ShardFile) -> None:
             path.unlink(missing_ok=True)
         with hub.database.write() as session:
             whole = xorbs.record(session, known, file.terms, file.sha256)
-            xorbs.hold(session, grant.account_id, [one for one in known if known[one].draft])
+            xorbs.hold(session, grant.account_id, [one for one in known if known[one].held])
         for xorb in whole:
             xorbs.draft_of(hub, xorb).unlink(missing_ok=True)
 

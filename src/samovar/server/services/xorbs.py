@@ -60,7 +60,10 @@ class Known:
     hash: str
     starts: list[int]
     draft: bool
+    """Whether its bytes still lie in a draft, which the caller has sent."""
     runs: list[Run] = field(default_factory=list)
+    held: bool = False
+    """Whether the caller has sent it."""
 
     def bounds(self, term: Term) -> tuple[int, int]:
         """First byte, and the one behind the last, of a term. Raises `BadRequestError`."""
@@ -141,7 +144,7 @@ def look_up(hub: Hub, session: Session, caller: Caller, wanted: Iterable[str]) -
             usable = [run for run in where.get(row.hash, []) if mine or run.sha256 in legible]
             if mine or usable:
                 draft = mine and draft_of(hub, row.hash).is_file()
-                found[row.hash] = Known(row.hash, [0, *accumulate(lengths)], draft, usable)
+                found[row.hash] = Known(row.hash, [0, *accumulate(lengths)], draft, usable, mine)
     return found
 
 
