@@ -70,7 +70,7 @@ def models(count: int, seed: int, cards: float) -> Iterator[tuple[dict[str, Any]
         kind = family.draw(draw)
         size, parameters = draw.choice(SIZES)
         owner = zipf(draw, OWNERS)
-        pieces = [kind, size, *draw.sample(SUFFIXES, draw.randint(0, 3)), f"{draw.randrange(count):x}"]
+        pieces = [kind, size, *draw.sample(SUFFIXES, draw.randint(0, 3)), f"{number * 2654435761 % 2**32:x}"]
         if draw.random() < 0.3:
             pieces.insert(1, f"word{zipf(draw, WORDS)}")
         name = f"owner{owner}/{'-'.join(pieces)}"
@@ -106,7 +106,7 @@ def models(count: int, seed: int, cards: float) -> Iterator[tuple[dict[str, Any]
         }, text  # fmt: skip
 
 
-def make(data: Path, count: int, cards: float = 0.25, seed: int = 0) -> None:
+def make(data: Path, count: int, cards: float = 0.15, seed: int = 0) -> None:
     """Write the database of a data folder: owners, models, contents and the words of cards, in one transaction."""
     data.mkdir(parents=True, exist_ok=True)
     database = Database(f"sqlite:///{data / 'hub.sqlite3'}")

@@ -63,8 +63,8 @@ class Table:
             found[found == len(self.base_ids)] = 0
             slots = np.where(self.base_ids[found] == repository_ids, found, -1)
         if self.tail_slots:
-            tail = [self.tail_slots.get(number, -1) for number in repository_ids.tolist()]
-            slots = np.where(np.array(tail, np.int64) >= 0, tail, slots)
+            tail = np.array([self.tail_slots.get(number, -1) for number in repository_ids.tolist()], np.int64)
+            slots = np.where(tail >= 0, tail, slots)
         known = np.flatnonzero(slots >= 0)
         slots[known[self.state[slots[known]] == DEAD]] = -1
         return slots
