@@ -7,7 +7,7 @@ import binascii
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
@@ -51,9 +51,10 @@ class Announcement(BaseModel):
 
 
 @router.post("/api/validate-yaml")
-def validate_yaml(card: Card) -> dict[str, Any]:
-    """Whether a README's YAML can be read. Warnings do not keep anybody from committing it; errors should."""
+def validate_yaml(card: Card, response: Response) -> dict[str, Any]:
+    """Whether a README's YAML can be read; 400 with `errors` if not. Warnings keep nobody from committing it."""
     errors, warnings = check_card(card.content)
+    response.status_code = 400 if errors else 200
     return {
         "errors": [{"message": one} for one in errors],
         "warnings": [{"message": one} for one in warnings],
@@ -150,10 +151,10 @@ def operate(draft: Draft, line: Line) -> None:
     value = line.value
     try:
         if line.key == "header":
-            parent = value.get("parentCommit")
+            parent, description = value.get("parentCommit"), value.get("description")
             draft.header(
                 text(value.get("summary")),
-                text(value.get("description") or ""),
+                "" if description is None else text(description),
                 None if parent is None else text(parent),
             )
         elif line.key == "file":

@@ -16,6 +16,8 @@ from samovar.server.errors import BadRequestError, TooLargeError
 
 # A line up to here is parsed in one piece (bytes).
 SHORT = 2**18
+# Lines of one request, blank ones included.
+MOST_LINES = 200_000
 # Possessive: a long string takes no memory for ways back.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 PLACE = re.compile(rb"\s*:\s*")
@@ -103,6 +105,8 @@ class Lines:
         text = bytes(self.buffer)
         self.buffer.clear()
         self.number += 1
+        if self.number > MOST_LINES:
+            raise TooLargeError("The request has too many lines.", "Make several commits.")
         if not text.strip():
             return None
         try:
