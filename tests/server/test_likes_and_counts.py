@@ -152,7 +152,7 @@ def test_counts_are_written_when_the_hub_ends(tmp_path):
     hub.alice.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id="alice/model")
     time.sleep(11)  # So that the next writing is not just due.
     assert httpx.get(f"{hub.url}/alice/model/resolve/main/config.json").status_code == 200
-    hub.stop()
+    assert hub.stop() == 0
     database = Database(f"sqlite:///{hub.data / 'hub.sqlite3'}")
     with database.read() as session:
         assert session.scalars(select(Repository.downloads)).all() == [1]

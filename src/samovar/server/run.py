@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -72,5 +74,7 @@ def serve(settings: Settings) -> None:
         lifespan="on",
         ws="none",
     )
+    # uvicorn ends in order when told to, and then raises the signal again for its caller: that is no failure.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     server = Server(config, settings.url or f"http://{shown}:{port}")
     server.run(sockets=[listening])
