@@ -40,6 +40,7 @@ class Config(Shareable):
     Keys that no field declares are kept in `extra`, readable as attributes, and written back by `save_pretrained`.
     """
 
+    _default_auto_class: ClassVar[str] = "AutoConfig"
     model_type: ClassVar[str] = ""
     aliases: ClassVar[Mapping[str, str]] = {}
     common_aliases: ClassVar[Mapping[str, str]] = {"torch_dtype": "dtype"}
@@ -199,7 +200,11 @@ class Config(Shareable):
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `config.json` into a folder, beside the old one first, then renamed over it."""
         from samovar.hub.atomic import write_file
+        from samovar.hub.code_files import code_beside
 
+        own = code_beside([self], Path(save_directory))
+        if own:
+            self.auto_map = {**self.extra.get("auto_map", {}), **own}
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         write_file(Path(save_directory) / CONFIG_FILE, self.to_json_string())
 

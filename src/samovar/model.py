@@ -138,7 +138,12 @@ class Model(AdapterMixin, Shareable, nn.Module, metaclass=Construct):
         """
         if self.peft_config:
             return self.save_adapters(save_directory)
+        from samovar.hub.code_files import code_beside
         from samovar.weights.save import save_model
+
+        own = code_beside((self, self.config), Path(save_directory))
+        if own:
+            self.config.auto_map = {**self.config.extra.get("auto_map", {}), **own}
 
         save_model(self, Path(save_directory), max_shard_size, state_dict)
 

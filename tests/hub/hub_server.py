@@ -1,11 +1,9 @@
-"""A real HTTP server on this machine that speaks the Hub's API for reading files and for commits, to test clients."""
+"""A real HTTP server on this machine that answers reads of files as a Hub may: gated, refused, gone, slow or whole."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import http.server
-import json
 import threading
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -39,9 +37,6 @@ class HubServer:
 
             def do_GET(self) -> None:
                 hub.answer(self, with_body=True)
-
-            def do_POST(self) -> None:
-                hub.write(self)
 
             def log_message(self, *arguments: Any) -> None:
                 pass
@@ -89,41 +84,3 @@ class HubServer:
         if body is None:
             return 404, {**headers, "X-Error-Code": "EntryNotFound"}, b"Entry not found"
         return 200, {**headers, "ETag": f'"{hashlib.sha256(body).hexdigest()}"'}, body
-
-    def write(self, request: http.server.BaseHTTPRequestHandler) -> None:
-        """Answer the calls of a commit: create the repository, say how each file comes, take them."""
-        self.requests.append((request.command, request.path))
-        body = request.rfile.read(int(request.headers["Content-Length"]))
-        answer = json.dumps(self.written(request.path, body)).encode()
-        request.send_response(200)
-        request.send_header("Content-Type", "application/json")
-        request.send_header("Content-Length", str(len(answer)))
-        request.end_headers()
-        request.wfile.write(answer)
-
-    def written(self, path: str, body: bytes) -> dict[str, Any]:
-        """What changes, and the answer to it."""
-        if path == "/api/repos/create":
-            asked = json.loads(body)
-            name = f"{asked['organization']}/{asked['name']}"
-            self.repositories.setdefault(name, Repository({"0" * 40: {}}, {"main": "0" * 40}))
-            return {"url": f"{self.url}/{name}", "id": name}
-        owner, name, call = path.removeprefix("/api/models/").split("/")[:3] if "/models/" in path else ("", "", path)
-        if call == "preupload":
-            files = json.loads(body)["files"]
-            return {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]}
-        if call == "commit":
-            repository = self.repositories[f"{owner}/{name}"]
-            lines = [json.loads(line) for line in body.splitlines()]
-            content = dict(repository.commits[repository.branches["main"]])
-            content |= {
-                line["value"]["path"]: base64.b64decode(line["value"]["content"])
-                for line in lines
-                if line["key"] == "file"
-            }
-            commit = hashlib.sha1(body).hexdigest()
-            repository.commits[commit] = content
-            repository.branches["main"] = commit
-            url = f"{self.url}/{owner}/{name}/commit/{commit}"
-            return {"success": True, "commitOid": commit, "commitUrl": url}
-        return {}

@@ -231,6 +231,61 @@ def test_an_architecture_of_a_repository(machine: Machines, tmp_path: Path) -> N
     assert reader(load_kettle, str(tmp_path / "kettle"), trust_remote_code=True)[2] == expected
 
 
+WORDS = """
+from samovar import BertTokenizer
+
+
+class KettleTokenizer(BertTokenizer):
+    def tokenize(self, text, **options):
+        return [token.upper() for token in super().tokenize(text, **options)]
+"""
+
+
+def own_classes(folder: Path, package: str) -> list[type]:
+    """Classes of one's own in a package, registered for the Auto classes."""
+    (folder / package).mkdir(parents=True)
+    files = {"__init__": "", "configuration_kettle": CONFIGURATION, "modeling_kettle": MODELING, "words_kettle": WORDS}
+    for name, text in files.items():
+        (folder / package / f"{name}.py").write_text(text)
+    sys.path.insert(0, str(folder))
+    found: list[Any] = [
+        importlib.import_module(f"{package}.configuration_kettle").KettleConfig,
+        importlib.import_module(f"{package}.modeling_kettle").KettleForSequenceClassification,
+        importlib.import_module(f"{package}.words_kettle").KettleTokenizer,
+    ]
+    for kind, auto in zip(found, ("", samovar.AutoModelForSequenceClassification, "AutoTokenizer"), strict=True):
+        kind.register_for_auto_class(*([auto] if auto else []))
+    return found
+
+
+def push_own_classes(folder: Path, repository: str) -> Any:
+    config, model, words = own_classes(folder, "own_kettles")
+    plain, tokenizer = classifier()
+    made = model(config(**{key: value for key, value in plain.config.to_dict().items() if key != "model_type"})).eval()
+    made.push_to_hub(repository)
+    words(tokenizer_object=tokenizer.rust, **tokenizer.settings).push_to_hub(repository)
+    return logits(made)
+
+
+def load_own_classes(name: str, **options: Any) -> list[Any]:
+    words = samovar.AutoTokenizer.from_pretrained(name, **options)
+    return [*load_kettle(name, **options), words.tokenize("tea")]
+
+
+def test_classes_of_ones_own_are_pushed_with_their_code(machine: Machines, tmp_path: Path) -> None:
+    expected = machine("alice", SAMOVAR_TEST="owner")(push_own_classes, tmp_path, "alice/own-kettle")
+    there = machine("alice")(files_of, "alice/own-kettle")
+    assert there["modeling_kettle.py"] == MODELING
+    assert {"configuration_kettle.py", "words_kettle.py"} <= set(there)
+    assert json.loads(there["config.json"])["auto_map"] == AUTO_MAP
+    assert (
+        'AutoModelForSequenceClassification.from_pretrained("alice/own-kettle", trust_remote_code=True)'
+        in (there["README.md"])
+    )
+    kind, _, found, tokens = machine("bob")(load_own_classes, "alice/own-kettle", trust_remote_code=True)
+    assert (kind, found, tokens) == ("KettleConfig", expected, ["TEA"])
+
+
 # Tricks -----------------------------------------------------------------------------------------------------------
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,39 +172,3 @@ def test_names_that_there_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         models.Pooling(4, "meen")
     with pytest.raises(InputError, match=r"no similarity 'cosin'[^A]*Did you mean 'cosine'"):
         SentenceTransformer(minilm_folder(), similarity_fn_name="cosin")
-
-
-@pytest.mark.slow
-def test_a_push_is_loaded_back(tmp_path: Path) -> None:
-    """In processes of their own, as the client reads its endpoint once."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "hub"))
-    from hub_server import HubServer
-
-    with HubServer({}) as hub:
-        environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_test"}
-        environment |= {"HF_HUB_OFFLINE": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
-        for code in (PUSH.format(folder=str(minilm_folder())), LOAD):
-            done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == [16, ["StaticEmbedding", "Normalize"], True]
-        files = hub.repositories["tea/kettle"].commits[hub.repositories["tea/kettle"].branches["main"]]
-        assert {"modules.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(files)
-
-
-PUSH = """
-import torch
-from samovar import AutoTokenizer, SentenceTransformer
-from samovar.sentence import models
-torch.manual_seed(0)
-tokenizer = AutoTokenizer.from_pretrained({folder!r})
-parts = [models.StaticEmbedding(tokenizer, embedding_dim=16), models.Normalize()]
-model = SentenceTransformer(modules=parts, device="cpu")
-assert "/commit/" in model.push_to_hub("tea/kettle", private=True)
-"""
-LOAD = """
-import json
-from samovar import SentenceTransformer
-model = SentenceTransformer("tea/kettle", device="cpu")
-row = model.encode("a hot kettle")
-print(json.dumps([len(row), [type(module).__name__ for module in model], abs(float(row @ row) - 1) < 1e-5]))
-"""

@@ -181,7 +181,7 @@ def facts(thing: Any, name: str) -> About:
 
     A class may add to it by a method `tell_card(about)`.
     """
-    model = getattr(thing, "model", thing)
+    model = thing if hasattr(thing, "num_parameters") else getattr(thing, "model", thing)
     inside = model.get_base_model() if hasattr(model, "get_base_model") else model
     config = getattr(inside, "config", None)
     head = HEADS.get(str(getattr(inside, "task", "")))
@@ -197,6 +197,8 @@ def facts(thing: Any, name: str) -> About:
     about.base_model = public_name(getattr(inside, "name_or_path", ""), name)
     if getattr(model, "peft_config", None):
         about.library_name, about.tags = "peft", ("lora",)
+    if type(inside).__dict__.get("_auto_class"):
+        about.own_code, about.tags = True, [*about.tags, "custom_code"]
     tell = getattr(thing, "tell_card", None)
     if tell is not None:
         tell(about)
@@ -260,14 +262,15 @@ def usage(about: About) -> str:
     part = "AutoImageProcessor" if about.reads_images else "AutoTokenizer"
     auto = about.head.auto if about.head else "AutoModel"
     lines = [f"from samovar import {', '.join(sorted((auto, part)))}", ""]
-    lines += [f'prepare = {part}.from_pretrained("{about.name}")', f'model = {auto}.from_pretrained("{about.name}")']
+    trust = ", trust_remote_code=True" if about.own_code else ""
+    lines.append(f'prepare = {part}.from_pretrained("{about.name}"{trust})')
+    lines.append(f'model = {auto}.from_pretrained("{about.name}"{trust})')
     code = "```python\n" + "\n".join(lines) + "\n```"
     if about.head:
-        trust = ", trust_remote_code=True" if about.own_code else ""
         pipe = f'pipe = pipeline("{about.head.task}", model="{about.name}"{trust})\nprint(pipe({about.head.example}))'
         code = f"```python\nfrom samovar import pipeline\n\n{pipe}\n```\n\n{code}"
     if about.own_code:
-        return f"## Use\n\nThe pipeline is code of this repository: read it before you trust it.\n\n{code}"
+        return f"## Use\n\nThis runs code of the repository: read it before you trust it.\n\n{code}"
     return f"## Use\n\n{code}\n\nThe same names work with `from transformers import …`."
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from samovar.errors import InputError
 from samovar.hub.atomic import write_file
@@ -23,6 +25,16 @@ def write_source(kind: type, folder: Path) -> str:
     for name, content in with_imports(path).items():
         write_file(folder / name, content)
     return f"{path.stem}.{kind.__name__}"
+
+
+def code_beside(things: Sequence[Any], folder: Path) -> dict[str, str]:
+    """Write the source of those whose class was registered for an Auto class; Auto class → `"module.Class"`."""
+    found = {}
+    for thing in things:
+        auto = type(thing).__dict__.get("_auto_class")
+        if auto is not None:
+            found[auto] = write_source(type(thing), folder)
+    return found
 
 
 def source_of(kind: type) -> Path:

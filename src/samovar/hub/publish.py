@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from samovar.errors import HubError, InputError, did_you_mean
 from samovar.hub.refusals import Token, refusals, require_login
@@ -42,6 +42,24 @@ class Destination:
 
 class Shareable:
     """Gives `push_to_hub` to what has `save_pretrained`."""
+
+    # The Auto class that loads a class of one's own; None for those that need no code to come along.
+    _auto_class: ClassVar[str | None] = None
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str | type = "") -> None:
+        """Save this class's source with its objects, so that this Auto class loads them with `trust_remote_code=True`.
+
+        For classes of one's own: what an Auto class knows already needs no code. Raises `InputError` for a name that
+        is no Auto class.
+        """
+        name = auto_class if isinstance(auto_class, str) else auto_class.__name__
+        name = name or cls._default_auto_class
+        if not re.fullmatch(r"Auto[A-Z]\w+", name):
+            raise InputError(f"{name!r} is no Auto class.", "Such as AutoModel, AutoConfig or AutoTokenizer.")
+        cls._auto_class = name
+
+    _default_auto_class: ClassVar[str] = "AutoModel"
 
     def push_to_hub(
         self,

@@ -110,7 +110,8 @@ def pipeline(
     # The name of a translation says between which languages.
     name = task if task is not None and spec.name == "translation" else spec.name
     made = pipeline_class(model=loaded, task=name, device=where, batch_size=batch_size, **parts, **kwargs)
-    made.own_spec = spec if own is not None else None
+    if own is not None:
+        made.own_spec = spec
     return made
 
 

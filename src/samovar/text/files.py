@@ -21,6 +21,7 @@ TOKENIZER_FILE, CONFIG_FILE, SPECIAL_FILE = "tokenizer.json", "tokenizer_config.
 class Files(ChatTemplates, Vocabulary, Shareable):
     """What a tokenizer writes; a base of the tokenizer, which holds the settings."""
 
+    _default_auto_class: ClassVar[str] = "AutoTokenizer"
     rust: RustTokenizer
     lock: threading.RLock
     state: tuple[Any, ...]
@@ -71,13 +72,16 @@ class Files(ChatTemplates, Vocabulary, Shareable):
     def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
         """Write the tokenizer's files into a folder, each beside its place and then renamed; returns their paths."""
         from samovar.hub.atomic import write_file
+        from samovar.hub.code_files import code_beside
 
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
+        own = {auto: [None, where] for auto, where in code_beside([self], folder).items()}
+        config = self.to_config() | ({"auto_map": own, "tokenizer_class": type(self).__name__} if own else {})
         contents: dict[str, str | bytes] = {
             **self.files,
             TOKENIZER_FILE: self.to_json(),
-            CONFIG_FILE: json.dumps(self.to_config(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+            CONFIG_FILE: json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
             SPECIAL_FILE: json.dumps(self.special_tokens_map, indent=2, sort_keys=True, ensure_ascii=False) + "\n",
         }
         templates = self.chat_template
