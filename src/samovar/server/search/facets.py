@@ -12,13 +12,9 @@ from samovar.server.search.postings import Slots
 from samovar.server.search.query import Query, matching
 from samovar.server.search.table import Table
 
-SIZES: tuple[tuple[int, str], ...] = (
-    (10**6, "<1M"), (10**7, "1M-10M"), (10**8, "10M-100M"), (10**9, "100M-1B"), (3 * 10**9, "1B-3B"),
-    (6 * 10**9, "3B-6B"), (9 * 10**9, "6B-9B"), (12 * 10**9, "9B-12B"), (24 * 10**9, "12B-24B"),
-    (32 * 10**9, "24B-32B"), (64 * 10**9, "32B-64B"), (128 * 10**9, "64B-128B"), (256 * 10**9, "128B-256B"),
-    (2**63 - 1, ">256B"),
-)  # fmt: skip
-"""Ranges of parameters: each up to its first number, not included."""
+SIZES = ("<1M", "1M-10M", "10M-100M", "100M-1B", "1B-3B", "3B-6B", "6B-9B", "9B-12B", "12B-24B", "24B-32B", "32B-64B",
+         "64B-128B", "128B-256B", ">256B")  # fmt: skip
+"""Ranges of parameters, in the order of `table.SIZE_BORDERS`."""
 FACETS: dict[str, tuple[str, ...]] = {
     "model": ("pipeline_tag", "library", "language", "license", "dataset", "architecture", "base_model", "region",
               "parameters", "other"),
@@ -87,7 +83,5 @@ def value_of(text: str, name: str, count: int) -> Value:
 
 def sizes(table: Table, slots: Slots) -> list[Value]:
     """How many models are in each range of parameters, in the order of the ranges."""
-    parameters = table.columns["parameters"][slots]
-    borders = np.array([limit for limit, _ in SIZES])
-    counts = np.bincount(np.searchsorted(borders, parameters[parameters >= 0], side="right"), minlength=len(SIZES))
-    return [Value(label, label, int(count)) for (_, label), count in zip(SIZES, counts.tolist(), strict=False) if count]
+    counts = np.bincount(table.sized[slots], minlength=len(SIZES) + 1)[1:]
+    return [Value(label, label, count) for label, count in zip(SIZES, counts.tolist(), strict=True) if count]

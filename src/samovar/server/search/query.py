@@ -9,7 +9,7 @@ import numpy as np
 from samovar.server.search.groups import mark
 from samovar.server.search.names import narrowed
 from samovar.server.search.postings import Slots, distinct
-from samovar.server.search.table import PRIVATE, Table
+from samovar.server.search.table import PRIVATE, PUBLIC, Table
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,10 @@ class Viewer:
 
     def see(self, table: Table, slots: Slots) -> Slots:
         """Those of the living slots that may be seen."""
-        hidden = np.flatnonzero(table.state[slots] == PRIVATE)
+        state = table.state[slots]
+        if self == PUBLIC_ONLY:
+            return slots[state == PUBLIC]
+        hidden = np.flatnonzero(state == PRIVATE)
         if not len(hidden):
             return slots
         private = slots[hidden]
@@ -102,13 +105,16 @@ def matching(table: Table, query: Query) -> Slots:
     for word in sorted(query.words, key=len, reverse=True):
         slots = table.naming(word.lower().encode(errors="replace"), slots, count)
     if slots is None:
-        slots = table.living(count)
+        state = table.state[:count]
+        slots = np.flatnonzero(state == PUBLIC) if query.viewer == PUBLIC_ONLY else np.flatnonzero(state)
     else:
         slots = slots[table.state[slots] != 0]
     least, most = query.parameters
     if least is not None or most is not None:
         sizes = table.columns["parameters"][slots]
         slots = slots[(sizes >= (least or 0)) & (sizes <= (most if most is not None else np.iinfo(np.int64).max))]
+    elif not query.filters and not query.words and query.viewer == PUBLIC_ONLY:
+        return slots
     return query.viewer.see(table, slots)
 
 

@@ -17,6 +17,10 @@ from samovar.server.search.rows import NUMBERS, Rows
 from samovar.server.search.vocabulary import Vocabulary
 
 DEAD, PUBLIC, PRIVATE = 0, 1, 2
+# Ranges of parameters begin here, each up to the next, not included. `sized` holds each model's range; 0: unknown.
+SIZE_BORDERS = np.array(
+    [0, *(round(one * 1e6) for one in (1, 10, 100, 1e3, 3e3, 6e3, 9e3, 12e3, 24e3, 32e3, 64e3, 128e3, 256e3))]
+)
 
 
 class Table:
@@ -33,6 +37,7 @@ class Table:
         self.base = self.count = len(private)
         self.columns: dict[str, npt.NDArray[Any]] = columns
         self.state = np.where(private, PRIVATE, PUBLIC).astype(np.int8)
+        self.sized = size_of(columns["parameters"])
         spelled = [name for part in parts for name in part.names]
         self.names = Names([name.lower().encode() for name in spelled])
         tags = np.concatenate([np.empty(0, np.int32), *(part.tags for part in parts)])
@@ -45,6 +50,8 @@ class Table:
         self.tail_tags: list[npt.NDArray[np.int32]] = []
         self.tail_postings: dict[int, list[int]] = {}
         self.dead = 0
+        self.public_counts = np.bincount(self.forward.chosen(np.flatnonzero(~private)), minlength=len(vocabulary.texts))
+        """How many public rows have each tag: kept up to date, as nothing is asked for more often."""
 
     def slot_of(self, repository_id: int) -> int | None:
         """Where a repository stands, or None."""
@@ -73,11 +80,19 @@ class Table:
         """Forget a repository; nothing happens if it is not here."""
         slot = self.slot_of(repository_id)
         if slot is not None:
-            self.state[slot] = DEAD
-            self.dead += 1
+            self.kill(slot)
+
+    def kill(self, slot: int) -> None:
+        """Let a living slot die."""
+        if self.state[slot] == PUBLIC:
+            self.public_counts[self.tags(slot)] -= 1
+        self.state[slot] = DEAD
+        self.dead += 1
 
     def put(self, rows: Rows) -> None:
         """Take the newest state of some repositories."""
+        missing = len(self.vocabulary.texts) - len(self.public_counts)
+        self.public_counts = np.concatenate([self.public_counts, np.zeros(missing, np.int64)])
         ends = np.cumsum(rows.tag_counts)
         for number, name in enumerate(rows.names):
             tags = rows.tags[ends[number] - rows.tag_counts[number] : ends[number]]
@@ -94,9 +109,9 @@ class Table:
                     # Only counters have changed: those are written where they are.
                     for column, values in rows.numbers.items():
                         self.columns[column][old] = values[number]
+                    self.sized[old] = size_of(rows.numbers["parameters"][number])
                     continue
-                self.state[old] = DEAD
-                self.dead += 1
+                self.kill(old)
             self.append(rows, number, encoded, tags, state)
 
     def append(self, rows: Rows, number: int, name: bytes, tags: npt.NDArray[np.int32], state: int) -> None:
@@ -111,6 +126,9 @@ class Table:
         for tag in tags.tolist():
             self.tail_postings.setdefault(tag, []).append(slot)
         self.tail_slots[int(rows.numbers["id"][number])] = slot
+        self.sized[slot] = size_of(rows.numbers["parameters"][number])
+        if state == PUBLIC:
+            self.public_counts[tags] += 1
         self.state[slot] = state
         self.count = slot + 1
 
@@ -121,6 +139,7 @@ class Table:
             name: np.concatenate([values, np.zeros(more, values.dtype)]) for name, values in self.columns.items()
         }
         self.state = np.concatenate([self.state, np.zeros(more, np.int8)])
+        self.sized = np.concatenate([self.sized, np.zeros(more, np.int8)])
 
     def name(self, slot: int) -> bytes:
         """A slot's name in small letters."""
@@ -153,13 +172,27 @@ class Table:
 
     def count_tags(self, slots: Slots) -> npt.NDArray[np.int64]:
         """How many of the slots have each tag."""
+        size = len(self.vocabulary.texts)
+        living = self.count - self.dead
+        if len(slots) * 2 > living:
+            # Most of all: counting those that are missing, and private ones, is less work.
+            mask = np.ones(self.count, np.bool_)
+            mask[slots] = False
+            state = self.state[: self.count]
+            counts = np.zeros(size, np.int64)
+            counts[: len(self.public_counts)] = self.public_counts
+            return (
+                counts
+                - self.counted(np.flatnonzero(mask & (state == PUBLIC)), size)
+                + self.counted(np.flatnonzero(~mask & (state == PRIVATE)), size)
+            )
+        return self.counted(slots, size)
+
+    def counted(self, slots: Slots, size: int) -> npt.NDArray[np.int64]:
+        """The same, by looking at each slot."""
         border = int(np.searchsorted(slots, self.base))
         chosen = [self.forward.chosen(slots[:border]), *(self.tail_tags[slot - self.base] for slot in slots[border:])]
-        return np.bincount(np.concatenate(chosen), minlength=len(self.vocabulary.texts))
-
-    def living(self, count: int) -> Slots:
-        """All slots below `count` that are not dead."""
-        return np.flatnonzero(self.state[:count])
+        return np.bincount(np.concatenate(chosen), minlength=size)
 
     def compacted(self) -> Table:
         """A table of the living rows alone, in the order of their ids."""
@@ -175,3 +208,8 @@ class Table:
             tag_counts=np.fromiter(map(len, tags), np.int64, len(tags)),
         )
         return Table(self.vocabulary, [rows])
+
+
+def size_of(parameters: npt.NDArray[np.int64] | np.int64) -> npt.NDArray[np.int8]:
+    """The range of a number of parameters, from 1 on; 0 if it is unknown (negative)."""
+    return np.searchsorted(SIZE_BORDERS, parameters, side="right").astype(np.int8)
