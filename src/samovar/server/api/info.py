@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, repo_type
 from samovar.server.errors import RepositoryNotFoundError
+from samovar.server.services import scans
 from samovar.server.services.information import Revisions, information
 
 router = APIRouter(tags=["repositories"])
@@ -59,5 +60,5 @@ def answer(
         hub, caller, repo_type(kind), name, revisions, rev, expand_of(request), blobs
     )  # fmt: skip
     if status:
-        said["securityRepoStatus"] = {"scansDone": True, "filesWithIssues": []}
+        said["securityRepoStatus"] = scans.repository_status(hub, repo_type(kind), name, caller)
     return JSONResponse(said)

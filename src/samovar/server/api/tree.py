@@ -10,7 +10,7 @@ from samovar.server.api.context import CallerOf, HubOf, Plural, base_url, repo_t
 from samovar.server.errors import BadRequestError
 from samovar.server.http import cursors
 from samovar.server.http.links import next_link
-from samovar.server.services import listing
+from samovar.server.services import listing, scans
 
 router = APIRouter(tags=["files"])
 REPOSITORY = "/api/{kind}/{owner:segment}/{name:segment}"
@@ -49,7 +49,7 @@ def tree(
         response.headers["Link"] = next_link(
             base_url(request), request.scope["path"], request.url.query, cursor=position
         )
-    return entries
+    return scans.add(hub, entries) if expand else entries
 
 
 @router.post(REPOSITORY + "/paths-info/{rev:segment}")
@@ -60,7 +60,8 @@ def paths_info(
     """What lies at each of these paths. Those at which nothing lies are left out."""
     if len(paths) > MOST_PATHS:
         raise BadRequestError("Too many paths.", f"Ask for at most {MOST_PATHS} at a time.")
-    return listing.paths(listing.opened(hub, caller, repo_type(kind), f"{owner}/{name}"), rev, paths, expand)
+    entries = listing.paths(listing.opened(hub, caller, repo_type(kind), f"{owner}/{name}"), rev, paths, expand)
+    return scans.add(hub, entries) if expand else entries
 
 
 @router.get(REPOSITORY + "/treesize/{rev:segment}/{path:rest}")

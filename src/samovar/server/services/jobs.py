@@ -18,6 +18,7 @@ from samovar.server.hub import Hub
 from samovar.server.services import devices, downloads, leases, sessions
 from samovar.server.services.collect import collect
 from samovar.server.services.refresh import refresh_pending
+from samovar.server.services.scans import scan_new
 from samovar.server.services.trending import recompute_trending
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ JOBS = (
     Job(recompute_trending, HOUR, for_all=True),
     Job(forget_expired, HOUR, for_all=True),
     Job(collect, 24 * HOUR, for_all=True),
+    Job(scan_new, 10 * SECOND, for_all=True),
 )
 
 
