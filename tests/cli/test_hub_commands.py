@@ -18,6 +18,7 @@ from samovar.cli.search import short, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 
+from browser import Browser
 from running_hub import RunningHub
 
 pytestmark = pytest.mark.slow
@@ -133,6 +134,27 @@ def test_a_token_that_is_typed_is_not_shown(nobody: Shell, token: str) -> None:
         out, _ = process.communicate(timeout=120)
     assert "as alice." in out
     os.close(master)
+
+
+def test_a_login_can_be_confirmed_in_a_browser(nobody: Shell, served: RunningHub, alice: Shell) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "login", "--browser"], env=nobody.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        said = ""
+        while "enter the code" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        code = said.rpartition("enter the code: ")[2].split()[0]
+        with Browser(served.url) as browser:
+            browser.log_in("alice")
+            browser.submit("/login/device", csrf=browser.csrf, code=code, decision="allow", role="write")
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said + rest
+    assert rest.endswith(f"Logged in to {served.url} as alice.\n")
+    assert nobody("whoami").stdout.startswith("alice\n")
 
 
 # Finding ----------------------------------------------------------------------------------------------------------

@@ -53,9 +53,13 @@ def run(options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise InputError(f"--limit {options.limit} shows nothing.", "Give a number above 0.")
     api = client(options)
+    from huggingface_hub import get_session
+
     from samovar.hub.refusals import refusals
 
     with refusals("Searching", api.endpoint, options.token):
+        # Lists are asked for again and again before the client gives up; whether anybody is there is known at once.
+        get_session().head(api.endpoint, timeout=10)
         found = list(islice(listing(api, options), options.limit))
     if options.json:
         for one in found:
