@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import subprocess
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -18,7 +19,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-
 
 CARD = b"---\nlicense: mit\n---\n# Card\n"
 
@@ -258,7 +258,8 @@ def test_what_git_itself_would_stumble_over_is_refused(hub, repo):
     }.items():
         answer = post(hub, repo, lines(added(path, data)))
         assert answer.status_code in (200, 422), answer.text
-    hub.command("fsck")
+    for folder in hub.data.glob("repositories/*/*.git"):
+        subprocess.run(["git", "-C", folder, "fsck", "--full", "--strict"], check=True, capture_output=True)
 
 
 def test_a_file_too_large_for_git_is_refused_while_it_arrives(hub, repo):

@@ -13,10 +13,11 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 # First segments of the Hub's own addresses: no account may be called so.
 RESERVED = frozenset(
     """
-    about admin api app apps assets blog cas collections copy datasets docs explore favicon.ico healthz hub
-    inference  join kernels buckets login logout me metrics models new none notifications null oauth organizations
-    orgs papers  pricing privacy public robots.txt search security settings signup spaces static support system
-    tasks terms tokens  undefined uploads users v1 v2 www xet
+    about admin api app apps assets blog buckets cas collections copy datasets docs explore favicon.ico filter
+    first-rows healthz hub inference info is-valid join kernels login logout me metrics models new none
+    notifications null oauth organizations orgs papers parquet pipeline pricing privacy public robots.txt rows
+    search security settings signup size spaces splits static statistics support system tasks terms tokens undefined
+    uploads users v1 v2 viewer www xet
     """.split()  # noqa: SIM905
 )
 LONGEST_PATH = 1000
@@ -57,7 +58,7 @@ def split(full: str) -> tuple[str, str]:
 def reference_name(name: str, what: str = "branch") -> str:
     """A branch's or tag's name as git allows it, that could not pass for a commit. Raises `BadRequestError`."""
     full = f"refs/heads/{name}"
-    if not name or len(name) > 200 or name == "HEAD" or name.startswith(("-", "refs/")) or not valid_reference(full):
+    if not name or len(name) > 200 or name in ("HEAD", "@") or name.startswith(("-", "refs/")) or not valid_reference(full):
         raise BadRequestError(
             f"{printable(name)} cannot be a {what}'s name.", "Git's rules for names of references hold."
         )
