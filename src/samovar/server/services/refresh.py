@@ -12,6 +12,7 @@ import pygit2
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from samovar.errors import SamovarError
 from samovar.server.db.engine import mark_changed
 from samovar.server.db.tables import (
     PendingRefresh,
@@ -49,10 +50,10 @@ def refresh(hub: Hub, repository_id: int, announcement: int | None = None) -> No
     except (pygit2.GitError, RepositoryNotFoundError):
         return  # Deleted in between.
     for _ in range(TRIES):
-        commit = referenced(git, DEFAULT)
+        commit = head_of(git, repository_id)
         found = read_metadata(hub, repository_id, type_, git, commit) if commit else Metadata()
         with hub.database.write() as session:
-            head = referenced(git, DEFAULT)
+            head = head_of(git, repository_id)
             if (head.id if head else None) != (commit.id if commit else None):
                 continue
             write(session, repository_id, found)
@@ -60,6 +61,19 @@ def refresh(hub: Hub, repository_id: int, announcement: int | None = None) -> No
                 session.execute(delete(PendingRefresh).where(PendingRefresh.id == announcement))
             return
     logger.warning("Repository %s moved %d times while it was read; its last writer reads it.", repository_id, TRIES)
+
+
+def head_of(git: pygit2.Repository, repository_id: int) -> pygit2.Commit | None:
+    """The commit of the default branch; None if there is no such branch.
+
+    Raises `SamovarError` if the branch is there and its commit is not: that must not pass for an empty repository.
+    """
+    commit = referenced(git, DEFAULT)
+    if commit is None and git.references.get(f"refs/heads/{DEFAULT}") is not None:
+        raise SamovarError(
+            f"The default branch of repository {repository_id} leads to no commit.", "Run `samovar hub fsck`."
+        )
+    return commit
 
 
 def write(session: Session, repository_id: int, found: Metadata) -> None:
