@@ -10,7 +10,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-clients bench lint assets test-assets test-programs clean
+.PHONY: help demo test test-fast test-clients bench bench-hub lint assets test-assets test-programs clean
 
 help: ## list these commands
 	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune and run a sentiment classifier on real film reviews"
@@ -30,6 +30,10 @@ test-clients: $(RUNS_TESTS) ## the Hub against several versions of its stock cli
 
 bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-hub: $(RUNS_TESTS) ## the Hub's search over 1,000,000 models, and its transfers beside nginx
+	@$(BIN)/python benchmarks/hub_search.py $(ARGS)
+	@$(BIN)/python benchmarks/hub_transfer.py
 
 lint: $(RUNS_TESTS) ## style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
