@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from samovar.cli.answers import Answers
 from samovar.cli.inputs import Reading, Record, Records, from_arguments, from_file, from_stdin
 from samovar.cli.options import device_named, named_values
+from samovar.cli.subject import asked, subject
 from samovar.cli.tasks import beside, example_lines, takes, task_lines
 from samovar.errors import InputError
 
@@ -27,6 +28,7 @@ tasks:
 
 examples:
 {examples}
+  samovar run table-question-answering -m MODEL --about teas.csv 'Which tea is the cheapest?'
   samovar run text-classification -m MODEL --file reviews.csv --column review --output labels.jsonl
   zcat texts.gz | samovar run text-classification -m MODEL - | jq -c .result
 
@@ -49,6 +51,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", "-f", help="a file with an input a line")
     parser.add_argument("--format", choices=("text", "jsonl", "csv", "tsv"), help="of the file (else by its ending)")
     parser.add_argument("--column", help="the column, or the key, that is read (else guessed)")
+    parser.add_argument(
+        "--about", metavar="FILE", help="the text or table (.csv, .tsv) that all inputs, questions, ask"
+    )
     parser.add_argument("--output", "-o", help="a file for the results (else standard output)")
     parser.add_argument("--echo", action="store_true", help="put the input beside its result")
     parser.add_argument(
@@ -66,11 +71,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run as said."""
-    reading = Reading(takes(options.task), options.column, beside(options.task))
+    about = None if options.about is None else subject(options.task, Path(options.about))
+    kind = takes(options.task) if about is None else "text"
+    reading = Reading(kind, options.column, beside(options.task))
     parameters = named_values(options.option)
     if options.token_budget is not None and options.token_budget < 1:
         raise InputError(f"--token-budget must be at least 1, got {options.token_budget}.", "Leave it out if unsure.")
     records = source(options, reading)
+    if about is not None:
+        records = asked(records, options.task, about)
     check_output(options)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     pipe = loaded(options)
