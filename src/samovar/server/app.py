@@ -28,6 +28,7 @@ from samovar.server.hub import Hub
 from samovar.server.inference.pool import Pool
 from samovar.server.services.jobs import Jobs
 from samovar.server.services.stock import StockTaking
+from samovar.server.viewer.jobs import Converter
 
 logger = logging.getLogger(__name__)
 # Requests that are worked on at a time, beyond those that only move bytes.
@@ -61,10 +62,11 @@ ROUTES = (
     "xet",
     "resolve",
     "inference",
+    "viewer",
 )
 
 # The pages for people, `web/NAME.py` each; the last ones take whatever address is left.
-PAGES = ("static_files", "listing", "files", "trying", "repository", "profile")
+PAGES = ("static_files", "listing", "files", "rows", "trying", "repository", "profile")
 
 
 def create_app(hub: Hub) -> ASGIApp:
@@ -75,10 +77,12 @@ def create_app(hub: Hub) -> ASGIApp:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         jobs = Jobs(hub)
         jobs.start()
+        app.state.converter.start()
         try:
             yield
         finally:
             await app.state.pool.close()
+            app.state.converter.stop()
             jobs.stop()
             hub.close()
 
@@ -88,6 +92,7 @@ def create_app(hub: Hub) -> ASGIApp:
     )  # fmt: skip
     app.state.hub = hub
     app.state.pool = Pool(hub)
+    app.state.converter = Converter(hub)
     app.state.measures = Measures()
     app.state.stock = StockTaking(hub)
     for name in ROUTES:

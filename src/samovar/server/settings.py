@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     """What all loaded models together may use."""
     inference_time: float = Field(60.0, gt=0)
     """A model may take this many seconds for one answer, and for being loaded."""
-    inference_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    inference_threads: int | None = Field(None, ge=1)
     """Threads of each worker; as many as there are processors when not given."""
 
     accel_prefix: str | None = None

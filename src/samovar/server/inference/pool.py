@@ -23,7 +23,8 @@ from typing import Any
 from samovar.server.errors import BusyError, GatewayTimeoutError, TooLargeError, UnprocessableError
 from samovar.server.hub import Hub
 from samovar.server.inference.contract import Call
-from samovar.server.inference.snapshots import snapshot, weight
+from samovar.server.inference.files import of_model, weight
+from samovar.server.services.snapshots import snapshot
 
 # A process with torch in it, before any weight.
 OVERHEAD = 400 * 2**20
@@ -210,7 +211,9 @@ class Pool:
     async def begin(self, key: Key) -> Worker:
         """Start a worker, after making room. Raises `TooLargeError`, `BusyError`."""
         repository_id, commit, task = key
-        folder = await asyncio.to_thread(snapshot, self.hub, repository_id, commit)
+        folder = await asyncio.to_thread(
+            snapshot, self.hub, self.settings.data / "inference", repository_id, commit, of_model
+        )
         size = OVERHEAD + round(1.2 * await asyncio.to_thread(weight, folder))
         budget = self.settings.inference_memory
         if size > budget:
@@ -226,7 +229,7 @@ class Pool:
             self.workers.pop(oldest.key)
             await oldest.end()
         worker = self.workers[key] = Worker(key, size)
-        await worker.start(task, folder, self.settings.inference_threads)
+        await worker.start(task, folder, self.settings.inference_threads or os.cpu_count() or 1)
         return worker
 
     async def close(self) -> None:

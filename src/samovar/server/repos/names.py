@@ -58,7 +58,8 @@ def split(full: str) -> tuple[str, str]:
 def reference_name(name: str, what: str = "branch") -> str:
     """A branch's or tag's name as git allows it, that could not pass for a commit. Raises `BadRequestError`."""
     full = f"refs/heads/{name}"
-    if not name or len(name) > 200 or name in ("HEAD", "@") or name.startswith(("-", "refs/")) or not valid_reference(full):
+    taken = name in ("HEAD", "@") or name.startswith(("-", "refs/"))
+    if not name or len(name) > 200 or taken or not valid_reference(full):
         raise BadRequestError(
             f"{printable(name)} cannot be a {what}'s name.", "Git's rules for names of references hold."
         )

@@ -22,6 +22,19 @@ def days(values: list[tuple[str, int]], width: int = 240, height: int = 48) -> s
     )
 
 
+def columns(values: list[tuple[str, int]], width: int = 120, height: int = 28) -> str:
+    """Small bars above a column of a table."""
+    most = max((count for _, count in values), default=0) or 1
+    step = width / max(1, len(values))
+    shapes = "".join(
+        f'<rect x="{step * at:.1f}" y="{height - high:.1f}" width="{step * 0.9:.1f}" height="{high:.1f}">'
+        f"<title>{escape(name)}: {count:,}</title></rect>"
+        for at, (name, count) in enumerate(values)
+        for high in [height * count / most]
+    )
+    return f'<svg class="chart" viewBox="0 0 {width} {height}" aria-hidden="true">{shapes}</svg>'
+
+
 def bars(rows: list[tuple[str, float]], width: int = 480) -> str:
     """Horizontal bars of values between 0 and 1, each with its name and number."""
     row, bar = 34, 10

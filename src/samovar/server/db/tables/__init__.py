@@ -26,12 +26,14 @@ from samovar.server.db.tables.repositories import (
     SearchTerm,
     Sequence,
 )
+from samovar.server.db.tables.viewer import Conversion
 
 __all__ = [
     "AccessRequest",
     "Account",
     "AuditEntry",
     "Base",
+    "Conversion",
     "DeletedRepository",
     "DeviceGrant",
     "Discussion",

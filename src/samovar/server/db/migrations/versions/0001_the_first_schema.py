@@ -302,6 +302,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_access_requests_account_id"), ["account_id"], unique=False)
 
     op.create_table(
+        "conversions",
+        sa.Column("repository_id", sa.Integer(), nullable=False),
+        sa.Column("commit", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("asked_at", samovar.server.db.tables.base.Moment(timezone=True), nullable=False),
+        sa.Column("alive_until", samovar.server.db.tables.base.Moment(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["repositories.id"],
+            name=op.f("fk_conversions_repository_id_repositories"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "commit", name=op.f("pk_conversions")),
+    )
+    with op.batch_alter_table("conversions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_conversions_state"), ["state"], unique=False)
+
+    op.create_table(
         "discussions",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("repository_id", sa.Integer(), nullable=False),
@@ -531,6 +550,10 @@ def downgrade() -> None:
     op.drop_table("likes")
     op.drop_table("download_days")
     op.drop_table("discussions")
+    with op.batch_alter_table("conversions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_conversions_state"))
+
+    op.drop_table("conversions")
     with op.batch_alter_table("access_requests", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_access_requests_account_id"))
 

@@ -1,0 +1,53 @@
+"""Cells as JSON and pages can carry them: pictures and sounds by their address, long texts cut."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import math
+from typing import Any
+
+LONGEST = 5_000
+MEDIA = {"Image": "image", "Audio": "audio"}
+
+
+def media(type_: Any) -> str:
+    """`image`, `audio`, or nothing."""
+    return MEDIA.get(type_.get("_type", ""), "") if isinstance(type_, dict) else ""
+
+
+def cells(
+    row: dict[str, Any], number: int, features: list[dict[str, Any]], asset: str
+) -> tuple[dict[str, Any], list[str]]:
+    """A row for JSON, and the names of its cells that were cut. `asset` is the address of the split's media."""
+    found, cut = {}, []
+    for feature in features:
+        name, value = feature["name"], row.get(feature["name"])
+        kind = media(feature["type"])
+        if kind and isinstance(value, dict):
+            source = f"{asset}/{number}/{feature['feature_idx']}"
+            found[name] = {"src": source} if kind == "image" else [{"src": source, "type": "audio/wav"}]
+            continue
+        plain = jsonable(value)
+        if isinstance(plain, str) and len(plain) > LONGEST:
+            plain = plain[:LONGEST]
+            cut.append(name)
+        found[name] = plain
+    return found, cut
+
+
+def jsonable(value: Any) -> Any:
+    """A value of Arrow or DuckDB as JSON: dates in ISO form, bytes in base64, what is not finite as none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value[:LONGEST]).decode()
+    if isinstance(value, dict):
+        return {str(key): jsonable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(one) for one in value[:1000]]
+    return str(value)
