@@ -62,6 +62,11 @@ class Served:
             raise SystemExit(f"{path}: {answer.status} {body[:500]!r}")
         return body
 
+    def busy(self) -> float:
+        """Seconds of processor time that the process has used: steadier than a clock on a machine that others use."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
     def memory(self) -> tuple[float, float]:
         """MiB that the process holds now, and that it held at most."""
         process = psutil.Process(self.process.pid)
@@ -126,9 +131,10 @@ def draws(random_: random.Random) -> dict[str, Callable[[], str]]:
 
 def latencies(
     hub: Served, draw: Callable[[], str], queries: int, before: Callable[[], None] | None = None
-) -> list[float]:
-    """Milliseconds of each query, in order of size."""
+) -> tuple[list[float], float]:
+    """Milliseconds of each query, in order of size; and the server's processor time for one."""
     times = []
+    busy = hub.busy()
     for number in range(queries + 10):
         path = draw()
         if before:
@@ -137,7 +143,7 @@ def latencies(
         hub.get(path)
         if number >= 10:
             times.append((time.perf_counter() - started) * 1000)
-    return sorted(times)
+    return sorted(times), (hub.busy() - busy) * 1000 / (queries + 10)
 
 
 def at_once(hub: Served, draw: Callable[[], str], queries: int, threads: int) -> tuple[list[float], float]:
@@ -163,10 +169,12 @@ def at_once(hub: Served, draw: Callable[[], str], queries: int, threads: int) ->
     return sorted(times), len(times) / (time.perf_counter() - started)
 
 
-def row(name: str, times: list[float], more: str = "") -> str:
+def row(name: str, times: list[float], busy: float | None, more: str = "") -> str:
     """A line of the table."""
     p50, p99 = times[len(times) // 2], times[min(int(len(times) * 0.99), len(times) - 1)]
-    return f"| {name} | {p50:.1f} | {times[int(len(times) * 0.9)]:.1f} | {p99:.1f} | {times[-1]:.1f} | {more} |"
+    cpu = "" if busy is None else f"{busy:.1f}"
+    p90 = times[int(len(times) * 0.9)]
+    return f"| {name} | {p50:.1f} | {p90:.1f} | {p99:.1f} | {times[-1]:.1f} | {cpu} | {more} |"
 
 
 def changing(data: Path, count: int, random_: random.Random) -> Callable[[], None]:
@@ -207,22 +215,22 @@ def main() -> None:
             f"Start: answers after {hub.ready:.1f} s, first search after {hub.searching:.1f} s. "
             f"Memory: {hub.memory()[0]:.0f} MiB, at most {hub.memory()[1]:.0f} MiB.",
             "",
-            "| query | p50 ms | p90 ms | p99 ms | max ms | |",
-            "|---|---:|---:|---:|---:|---|",
+            "| query | p50 ms | p90 ms | p99 ms | max ms | server CPU ms | |",
+            "|---|---:|---:|---:|---:|---:|---|",
         ]
         kinds = draws(random_)
         target = next(iter(kinds))
         for name, draw in kinds.items():
-            times = latencies(hub, draw, options.queries)
+            times, busy = latencies(hub, draw, options.queries)
             holds = ""
             if name == target:
                 holds = f"target: p50 ≤ {P50:.0f}, p99 ≤ {P99:.0f}"
-            lines.append(row(name, times, holds))
+            lines.append(row(name, times, busy, holds))
             print(lines[-1], file=sys.stderr)
         times, rate = at_once(hub, kinds[target], options.queries, 8)
-        lines.append(row(f"{target}; 8 clients at once", times, f"{rate:.0f} a second"))
-        times = latencies(hub, kinds[target], options.queries, changing(data, options.models, random_))
-        lines.append(row(f"{target}; a model changed before each", times))
+        lines.append(row(f"{target}; 8 clients at once", times, None, f"{rate:.0f} a second"))
+        times, busy = latencies(hub, kinds[target], options.queries, changing(data, options.models, random_))
+        lines.append(row(f"{target}; a model changed before each", times, busy))
         lines += ["", f"Memory afterwards: {hub.memory()[0]:.0f} MiB, at most {hub.memory()[1]:.0f} MiB."]
     finally:
         hub.stop()

@@ -9,10 +9,12 @@ from typing import get_args
 
 import httpx
 import pytest
+import torch
 from bare_hub import BareHub
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import BadRequestError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import ExpandDatasetProperty_T, ExpandModelProperty_T, ExpandSpaceProperty_T
+from safetensors.torch import save
 
 from samovar.server.db.tables import DownloadDay, Like, Repository
 from samovar.server.db.tables.base import now
@@ -107,6 +109,31 @@ def test_every_key_that_the_client_can_ask_for(hub, commits, type_, known):
     with pytest.raises(BadRequestError):
         hub.nobody.repo_info(name, repo_type=type_, expand=["nonsense"])
     assert hub.nobody.repo_info(name, repo_type=type_, files_metadata=True).siblings[0].rfilename == ".gitattributes"
+
+
+def test_headers_of_all_shards_in_one_answer(hub):
+    api = hub.alice
+    api.create_repo("alice/shards")
+    shards = {"a.safetensors": save({"x": torch.zeros(3, 5)}), "b.safetensors": save({"y": torch.zeros(7)})}
+    weight_map = {"x": "a.safetensors", "y": "b.safetensors"}
+    index = json.dumps({"metadata": {"total_size": 88}, "weight_map": weight_map}).encode()
+    files = {
+        **shards,
+        "model.safetensors.index.json": index,
+        "broken.safetensors.index.json": b"{",
+        "notes.json": b"{}",
+    }
+    api.create_commit(
+        "alice/shards", [CommitOperationAdd(path, content) for path, content in files.items()], commit_message="shards"
+    )
+    found = hub.nobody.get_sharded_safetensors_metadata("alice/shards")
+    assert found.weight_map == weight_map
+    assert found.parameter_count == {"F32": 22}
+    assert found.metadata == {"total_size": 88}
+    assert hub.nobody.get_safetensors_metadata("alice/shards").parameter_count == {"F32": 22}
+    address = f"{hub.url}/api/models/alice/shards/safetensors-metadata"
+    for path, status in (("none.index.json", 404), ("notes.json", 404), ("broken.safetensors.index.json", 422)):
+        assert httpx.get(f"{address}/{path}").status_code == status
 
 
 def test_a_space_and_its_kit(hub):

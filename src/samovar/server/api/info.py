@@ -11,6 +11,7 @@ from samovar.server.api.context import CallerOf, HubOf, Plural, repo_type
 from samovar.server.errors import RepositoryNotFoundError
 from samovar.server.services import scans
 from samovar.server.services.information import Revisions, information
+from samovar.server.services.sharded import shard_headers
 
 router = APIRouter(tags=["repositories"])
 revisions = Revisions()
@@ -44,6 +45,15 @@ def info_at_revision(
 ) -> JSONResponse:  # fmt: skip
     """A repository at a branch, tag, pull request or commit."""
     return answer(hub, caller, request, kind, f"{owner}/{name}", rev, blobs, security_status)
+
+
+@router.get("/api/models/{owner:segment}/{name:segment}/safetensors-metadata/{path:rest}")
+def safetensors_metadata(
+    hub: HubOf, caller: CallerOf, owner: Annotated[str, Path()], name: Annotated[str, Path()],
+    path: Annotated[str, Path()],
+) -> JSONResponse:  # fmt: skip
+    """The headers of all the shards that an index file names."""
+    return JSONResponse(shard_headers(hub, caller, f"{owner}/{name}", path))
 
 
 @router.get("/api/{kind:kind}/{name:segment}")
