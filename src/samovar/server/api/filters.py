@@ -41,7 +41,8 @@ OF_DATASETS = ("task_categories", "task_ids", "language_creators", "multilingual
 def values(parameters: QueryParams, name: str) -> list[str]:
     """All values of a parameter: repeated, with `[]`, or with commas."""
     given = [*parameters.getlist(name), *parameters.getlist(f"{name}[]")]
-    return [value for one in given for part in one.split(",") if (value := part.strip())]
+    # No tag holds a NUL: with it the index marks what is none.
+    return [value for one in given for part in one.replace("\0", "").split(",") if (value := part.strip())]
 
 
 def flag(parameters: QueryParams, name: str) -> bool | None:
