@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samovar.errors import ConfigError, TaskError
+from samovar.errors import ConfigError, InputError, TaskError
 from samovar.pipelines.registry import PIPELINE_REGISTRY, TaskSpec, default_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,15 @@ def named_in_config(pipe: Pipeline, folder: Path) -> Iterator[None]:
     from samovar.hub.code_files import write_source
 
     tasks = registered(pipe)
-    extra = pipe.model.config.extra
+    config = getattr(pipe.model, "config", None)
+    if config is None:  # Embeddings have a list of modules in place of one configuration.
+        if tasks:
+            raise InputError(
+                f"{type(pipe.model).__name__} has no configuration to name a pipeline in.", "Save the model."
+            )
+        yield
+        return
+    extra = config.extra
     before = extra.get(KEY)
     if tasks:
         where = write_source(type(pipe), folder)
