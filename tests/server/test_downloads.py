@@ -109,7 +109,7 @@ def test_ranges_of_small_files_too(files):
     assert (got.status_code, got.content) == (206, SMALL[1:6])
 
 
-def test_what_is_not_there_says_at_which_commit(hub, files):
+def test_what_is_not_there_says_at_which_commit(hub, files, tmp_path):
     missing = httpx.head(f"{files}/none.json")
     assert (missing.status_code, missing.headers["x-error-code"]) == (404, "EntryNotFound")
     assert missing.headers["x-repo-commit"] == hub.alice.model_info("alice/files").sha
@@ -117,11 +117,11 @@ def test_what_is_not_there_says_at_which_commit(hub, files):
         got = httpx.get(f"{files}/{path}")
         assert got.status_code == 404, path
     with pytest.raises(EntryNotFoundError):
-        hub.alice.hf_hub_download("alice/files", "none.json")
+        hub.alice.hf_hub_download("alice/files", "none.json", cache_dir=tmp_path)
     with pytest.raises(RevisionNotFoundError):
-        hub.alice.hf_hub_download("alice/files", "config.json", revision="none")
+        hub.alice.hf_hub_download("alice/files", "config.json", revision="none", cache_dir=tmp_path)
     with pytest.raises(RepositoryNotFoundError):
-        hub.alice.hf_hub_download("alice/none", "config.json")
+        hub.alice.hf_hub_download("alice/none", "config.json", cache_dir=tmp_path)
 
 
 def test_odd_names_and_revisions(hub, files, tmp_path):
@@ -172,15 +172,15 @@ def test_a_private_file_looks_like_none(hub):
         assert set(there.headers) == set(none.headers)
 
 
-def test_gated_files_are_for_those_let_in(hub):
+def test_gated_files_are_for_those_let_in(hub, tmp_path):
     hub.alice.create_repo("alice/gated-files")
     hub.alice.upload_file(repo_id="alice/gated-files", path_in_repo="a.txt", path_or_fileobj=b"gated")
     hub.alice.update_repo_settings("alice/gated-files", gated="manual")
     with pytest.raises(GatedRepoError):
-        hub.bob.hf_hub_download("alice/gated-files", "a.txt")
+        hub.bob.hf_hub_download("alice/gated-files", "a.txt", cache_dir=tmp_path / "cache")
     with pytest.raises(GatedRepoError):
-        hub.nobody.hf_hub_download("alice/gated-files", "a.txt")
-    assert hub.alice.hf_hub_download("alice/gated-files", "a.txt")
+        hub.nobody.hf_hub_download("alice/gated-files", "a.txt", cache_dir=tmp_path / "cache")
+    assert hub.alice.hf_hub_download("alice/gated-files", "a.txt", cache_dir=tmp_path / "cache")
 
 
 def test_a_repository_that_moved_is_found(hub, tmp_path):
@@ -304,3 +304,42 @@ def test_files_that_nginx_sends(hub, tmp_path):
         assert int(head.headers["content-length"]) == len(LARGE)
     finally:
         other.stop()
+
+
+@pytest.mark.slow
+def test_large_files_to_fast_and_slow_clients(hub, tmp_path):
+    """A thread sends to a client that takes all at once; one that stops, crawls or hangs up in the middle is let go."""
+    content = os.urandom(2**20) * 40
+    hub.alice.create_repo("alice/large")
+    hub.alice.upload_file(repo_id="alice/large", path_in_repo="w.bin", path_or_fileobj=content)
+    address = urlsplit(f"{hub.url}/alice/large/resolve/main/w.bin")
+    request = f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n\r\n".encode()
+
+    def read(pauses: set[int]) -> bytes:
+        data, at = bytearray(), 0
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(request)
+            while piece := connection.recv(2**18):
+                data += piece
+                if pauses and len(data) >> 20 in pauses - {at}:
+                    at = len(data) >> 20
+                    threading.Event().wait(1.5)
+        return bytes(data)[-len(content) :]
+
+    assert read(set()) == content
+    for _ in range(12):
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(request)
+            for _ in range(60):
+                connection.recv(2**18)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    results: list[bool] = []
+    threads = [threading.Thread(target=lambda pauses=pauses: results.append(read(pauses) == content))
+               for pauses in ({10}, {9, 20, 30}, set(), {1, 39}, *[set()] * 10)]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * len(threads)
+    assert read(set()) == content
+    assert "Traceback" not in hub.log()
