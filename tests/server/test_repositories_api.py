@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RepositoryNotFoundError
@@ -171,3 +173,28 @@ def test_squashing_leaves_the_files_and_one_commit(hub):
     assert api.model_info("alice/long").sha == commits[0].commit_id
     with refused(404):
         api.super_squash_history("alice/long", branch="nope")
+
+
+def peak(hub):
+    """The most memory that the Hub has had so far (kilobytes)."""
+    return int(Path(f"/proc/{hub.process.pid}/status").read_text().split("VmHWM:")[1].split()[0])
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_without_end_is_not_kept_in_memory(hub, announced):
+    def pieces():
+        yield b'{"name": "'
+        for _ in range(2**12):
+            yield b"x" * 2**16
+
+    before = peak(hub)
+    headers = {"Authorization": f"Bearer {hub.alice.token}", "Content-Type": "application/json"}
+    if announced:
+        headers["Content-Length"] = str(10 + 2**28)
+    for route in ("repos/create", "models/alice/x/preupload/main", "models/alice/x/paths-info/main", "validate-yaml"):
+        try:
+            answer = httpx.post(f"{hub.url}/api/{route}", content=pieces(), headers=headers)
+            assert answer.status_code in (400, 404, 413)
+        except (httpx.WriteError, httpx.ReadError):
+            pass  # Cut off before it was all said.
+        assert peak(hub) - before < 2**16  # Kilobytes: a quarter of what was sent.

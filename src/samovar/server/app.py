@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import samovar
 from samovar.server.api.context import COOKIE
 from samovar.server.errors import BadRequestError, HubError
+from samovar.server.http.bodies import LARGEST
 from samovar.server.http.limits import Limits
 from samovar.server.http.measuring import Measures, Measuring
 from samovar.server.http.refusals import error_response, header_safe
@@ -65,8 +66,10 @@ ROUTES = (
     "viewer",
 )
 
+# Those that read some bodies in pieces, and say themselves which are small.
+STREAMS = ("upload", "git", "lfs", "xet", "inference")
 # The pages for people, `web/NAME.py` each; the last ones take whatever address is left.
-PAGES = ("static_files", "listing", "files", "rows", "trying", "repository", "profile")
+PAGES = ("static_files", "listing", "making", "tokens_page", "files", "rows", "trying", "repository", "profile")
 
 
 def create_app(hub: Hub) -> ASGIApp:
@@ -96,7 +99,8 @@ def create_app(hub: Hub) -> ASGIApp:
     app.state.measures = Measures()
     app.state.stock = StockTaking(hub)
     for name in ROUTES:
-        app.include_router(import_module(f"samovar.server.api.{name}").router)
+        most = None if name in STREAMS else LARGEST
+        app.include_router(import_module(f"samovar.server.api.{name}").router, max_body_size=most)
     for name in PAGES:
         app.include_router(import_module(f"samovar.server.web.{name}").router)
     app.add_exception_handler(HubError, refused)

@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from samovar.server.api.context import HubOf, caller_of
-from samovar.server.app import header_safe
 from samovar.server.errors import BadRequestError, HubError, RepositoryNotFoundError, TooLargeError
-from samovar.server.http.draining import drain
+from samovar.server.http.bodies import drain
+from samovar.server.http.refusals import header_safe
 from samovar.server.hub import Hub
 from samovar.server.repos import program
 from samovar.server.repos.packets import Commands, advertisement

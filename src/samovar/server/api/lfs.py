@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from samovar.server.api.context import WEB_PREFIX, CallerOf, HubOf, base_url
 from samovar.server.errors import BadRequestError, HubError, NotFoundError, UnprocessableError
+from samovar.server.http.bodies import LARGEST
 from samovar.server.http.files import FileResponse, Stored
 from samovar.server.http.receiving import heard, receive
 from samovar.server.hub import Hub
@@ -114,7 +115,7 @@ def answer_verify(hub: Hub, caller: Caller, type_: RepoType, name: str, one: Lfs
     return JSONResponse({}, media_type=MEDIA)
 
 
-@router.post("/datasets/{owner:segment}/{name:segment}.git/info/lfs/objects/batch")
+@router.post("/datasets/{owner:segment}/{name:segment}.git/info/lfs/objects/batch", max_body_size=LARGEST)
 def dataset_batch(
     request: Request, hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, batch: Batch
 ) -> Response:
@@ -122,7 +123,7 @@ def dataset_batch(
     return answer_batch(request, hub, caller, "dataset", f"{owner}/{name}", batch)
 
 
-@router.post("/spaces/{owner:segment}/{name:segment}.git/info/lfs/objects/batch")
+@router.post("/spaces/{owner:segment}/{name:segment}.git/info/lfs/objects/batch", max_body_size=LARGEST)
 def space_batch(
     request: Request, hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, batch: Batch
 ) -> Response:
@@ -130,7 +131,7 @@ def space_batch(
     return answer_batch(request, hub, caller, "space", f"{owner}/{name}", batch)
 
 
-@router.post("/{owner:segment}/{name:segment}.git/info/lfs/objects/batch")
+@router.post("/{owner:segment}/{name:segment}.git/info/lfs/objects/batch", max_body_size=LARGEST)
 def model_batch(
     request: Request, hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, batch: Batch
 ) -> Response:
@@ -138,19 +139,19 @@ def model_batch(
     return answer_batch(request, hub, caller, "model", f"{owner}/{name}", batch)
 
 
-@router.post("/datasets/{owner:segment}/{name:segment}.git/info/lfs/objects/verify")
+@router.post("/datasets/{owner:segment}/{name:segment}.git/info/lfs/objects/verify", max_body_size=LARGEST)
 def dataset_verify(hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, one: LfsObject) -> Response:
     """Whether a large file of a data set has arrived."""
     return answer_verify(hub, caller, "dataset", f"{owner}/{name}", one)
 
 
-@router.post("/spaces/{owner:segment}/{name:segment}.git/info/lfs/objects/verify")
+@router.post("/spaces/{owner:segment}/{name:segment}.git/info/lfs/objects/verify", max_body_size=LARGEST)
 def space_verify(hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, one: LfsObject) -> Response:
     """Whether a large file of a space has arrived."""
     return answer_verify(hub, caller, "space", f"{owner}/{name}", one)
 
 
-@router.post("/{owner:segment}/{name:segment}.git/info/lfs/objects/verify")
+@router.post("/{owner:segment}/{name:segment}.git/info/lfs/objects/verify", max_body_size=LARGEST)
 def model_verify(hub: HubOf, caller: CallerOf, owner: Segment, name: Segment, one: LfsObject) -> Response:
     """Whether a large file of a model has arrived."""
     return answer_verify(hub, caller, "model", f"{owner}/{name}", one)
@@ -201,7 +202,7 @@ async def put_part(request: Request, hub: HubOf, ticket: Ticket) -> Response:
     return Response(None, 200, {"ETag": f'"{received.sha256}"'})
 
 
-@router.post("/api/lfs/objects/{ticket:segment}")
+@router.post("/api/lfs/objects/{ticket:segment}", max_body_size=LARGEST)
 def complete_object(hub: HubOf, ticket: Ticket, completion: Completion) -> Response:
     """All parts are sent: put them together."""
     signed = hub.signer.check(lfs.PUT, ticket)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, base_url, repo_type, repo_url
 from samovar.server.errors import BadRequestError, HubError
-from samovar.server.http.draining import drain
+from samovar.server.http.bodies import LARGEST, drain
 from samovar.server.http.ndjson import Line, Lines
 from samovar.server.hub import Hub
 from samovar.server.services import pulls, uploads
@@ -50,7 +50,7 @@ class Announcement(BaseModel):
     git_attributes: str | None = Field(None, alias="gitAttributes", max_length=2**20)
 
 
-@router.post("/api/validate-yaml")
+@router.post("/api/validate-yaml", max_body_size=LARGEST)
 def validate_yaml(card: Card, response: Response) -> dict[str, Any]:
     """Whether a README's YAML can be read; 400 with `errors` if not. Warnings keep nobody from committing it."""
     errors, warnings = check_card(card.content)
@@ -61,7 +61,7 @@ def validate_yaml(card: Card, response: Response) -> dict[str, Any]:
     }
 
 
-@router.post(REPOSITORY + "/preupload/{rev:segment}")
+@router.post(REPOSITORY + "/preupload/{rev:segment}", max_body_size=LARGEST)
 def preupload(
     hub: HubOf, caller: CallerOf, kind: Plural, owner: Annotated[str, Path()], name: Annotated[str, Path()],
     rev: Annotated[str, Path()], announcement: Announcement, create_pr: bool = False,

@@ -1,4 +1,4 @@
-"""What to do with the rest of a request that was refused while it arrived."""
+"""Bodies of requests: how large those are that are read at once, and what becomes of the rest of a refused one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from starlette.requests import ClientDisconnect
 
 from samovar.server.errors import HubError
 
+# Of a body that is taken apart in memory (bytes). Routes that read theirs in pieces have limits of their own.
+LARGEST = 2**23
 # What is read, and for how long, so that the client hears why: most only listen when they have said everything.
 COURTESY = 2**24  # Bytes.
 PATIENCE = 5  # Seconds.
