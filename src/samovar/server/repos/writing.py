@@ -6,6 +6,7 @@ Objects wait as entries of a pack (gitformat-pack) in an unnamed file: a kill le
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 import tempfile
@@ -55,7 +56,8 @@ class NewObjects:
 
     def close(self) -> None:
         """Forget what was not written."""
-        self.file.close()
+        with contextlib.suppress(OSError):  # On a full disk, what is still to be flushed does not fit either.
+            self.file.close()
 
     def add(self, kind: str, data: bytes) -> bytes:
         """Take an object; its id, 20 bytes."""
