@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 import anyio.to_thread
+import pygit2
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import samovar
 from samovar.server.api.context import COOKIE
-from samovar.server.errors import BadRequestError, HubError
+from samovar.server.errors import BadRequestError, HubError, StorageFullError
 from samovar.server.http.bodies import LARGEST
 from samovar.server.http.limits import Limits
 from samovar.server.http.measuring import Measures, Measuring
@@ -155,7 +156,9 @@ async def missing(request: Request, error: Exception) -> Response:
 
 
 async def failed(request: Request, error: Exception) -> Response:
-    """A mistake of ours: logged with the request's number, said without details."""
+    """A mistake of ours: logged with the request's number, said without details. A full disk is none."""
+    if isinstance(error, (OSError, pygit2.GitError)) and ("No space left" in str(error) or "quota exc" in str(error)):
+        return error_response(StorageFullError("The Hub's disk is full; nothing was changed.", "Tell its operator."))
     number = getattr(request.state, "request_id", "")
     logger.error("%s %s failed (%s)", request.method, request.url.path, number, exc_info=error)
     return JSONResponse({"error": f"Internal error; its number is {number}."}, 500)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import pygit2
+
 from samovar.server.errors import StorageFullError
 
 SETTINGS = {
@@ -83,5 +85,9 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError("The disk of the repositories is full.", "Tell the Hub's operator.") from error
+        raise
+    except pygit2.GitError as error:
+        if "No space left" in str(error) or "quota exceeded" in str(error).lower():
             raise StorageFullError("The disk of the repositories is full.", "Tell the Hub's operator.") from error
         raise
