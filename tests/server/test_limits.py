@@ -145,7 +145,8 @@ def test_what_clients_ask_in_passing_is_answered(hub):
 
 @pytest.mark.parametrize("path", [
     "/api/jobs/alice", "/api/buckets/alice/b", "/api/kernels/alice/k", "/api/papers/search", "/api/papers/1706.03762",
-    "/api/scheduled-jobs/alice", "/api/daily_papers",
+    "/api/scheduled-jobs/alice", "/api/daily_papers", "/api/settings/webhooks", "/api/settings/webhooks/1/enable",
+    "/api/collections", "/api/collections/alice/x-1",
 ])  # fmt: skip
 def test_families_that_are_not_here_say_so(hub, path):
     for method in ("GET", "POST", "DELETE"):

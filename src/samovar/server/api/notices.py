@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from samovar.server.errors import NotSupportedError
 
 router = APIRouter()
-# Families of the field's Hub that this one has not, and what to use.
+# Families of the field's Hub that this one has not, below `/api/`, and what to use.
 ABSENT = {
+    "settings/webhooks": "Ask for what is new: `?sort=lastModified`.",
     "jobs": "Run the program on a machine of yours.",
     "scheduled-jobs": "Run the program on a machine of yours.",
     "buckets": "Use a data set.",
@@ -38,12 +40,16 @@ def telemetry(topic: Annotated[str, Path()]) -> Response:
     return Response(status_code=204)
 
 
-def not_here(request: Request) -> Response:
-    """501, with what to do instead."""
-    family = request.url.path.split("/")[2]
-    raise NotSupportedError(f"This Hub has no {family.replace('-', ' ').replace('_', ' ')}.", ABSENT.get(family, ""))
+def refusal(family: str) -> Callable[[], Response]:
+    """A route that answers 501, with what to do instead."""
+
+    def not_here() -> Response:
+        named = family.rpartition("/")[2].replace("-", " ").replace("_", " ")
+        raise NotSupportedError(f"This Hub has no {named}.", ABSENT[family])
+
+    return not_here
 
 
 for family in ABSENT:
     for path in (f"/api/{family}", f"/api/{family}/{{rest:rest}}"):
-        router.add_api_route(path, not_here, methods=METHODS, include_in_schema=False)
+        router.add_api_route(path, refusal(family), methods=METHODS, include_in_schema=False)
