@@ -149,3 +149,12 @@ def test_private_repositories_have_private_discussions(hub, repo):
         url = f"{hub.url}/api/models/{repo}/discussions/{number}"
         answer = httpx.get(url, headers={"Authorization": f"Bearer {hub.alice.token}"})
         assert answer.status_code in (400, 404)
+
+
+def test_the_difference_of_gated_files_is_for_those_let_in(hub, repo):
+    hub.alice.upload_file(repo_id=repo, path_or_fileobj=b"secret\n", path_in_repo="b.txt", create_pr=True)
+    hub.alice.update_repo_settings(repo, gated="manual")
+    assert "secret" in hub.alice.get_discussion_details(repo, 1).diff
+    assert hub.bob.get_discussion_details(repo, 1).diff is None
+    with refused(403):
+        hub.bob.comment_discussion(repo, 1, "Let me in")

@@ -9,7 +9,7 @@ import subprocess
 import pygit2
 import pytest
 
-from samovar.server.errors import BadRequestError, BusyError, ConflictError, EntryNotFoundError
+from samovar.server.errors import BadRequestError, BusyError, ConflictError, EntryNotFoundError, RepositoryNotFoundError
 from samovar.server.repos import attributes, commits, packing, references, revisions, trees
 from samovar.server.repos.folders import RepositoryFolders
 from samovar.server.repos.references import ReferenceMovedError
@@ -259,3 +259,24 @@ def test_packing_removes_nothing_that_somebody_needs(folder, monkeypatch):
     repo = pygit2.Repository(str(folder))
     assert all(line.split()[0] in repo for line in everything.splitlines())
     assert fresh in repo
+
+
+def test_what_is_half_made_or_half_removed_is_nobodys_and_goes_in_time(tmp_path, monkeypatch):
+    folders = RepositoryFolders(tmp_path)
+    folders.create(1)
+    commit(folders.path(1), put(a=b"1"))
+    draft = folders.prepare()
+    assert list(folders.ids()) == [1]
+    folders.adopt(draft, 1)  # As after a try that was broken off.
+    assert list(folders.open(1).references) == []
+    folders.tidy()
+    (aside,) = (tmp_path / "drafts").iterdir()
+    assert list(pygit2.Repository(str(aside)).references) == ["refs/heads/main"]
+    monkeypatch.setattr("samovar.server.repos.folders.LEFT", -1)
+    folders.tidy()
+    assert list((tmp_path / "drafts").iterdir()) == []
+    folders.delete(1)
+    folders.delete(1)
+    assert list(folders.ids()) == []
+    with pytest.raises(RepositoryNotFoundError):
+        folders.open(1)

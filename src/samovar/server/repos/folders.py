@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ pygit2.settings.owner_validation = False
 pygit2.option(Option.ENABLE_FSYNC_GITDIR, True)
 
 FANOUT = 1000
+# Where repositories are that are being made or removed, and how long they may stay (seconds).
+ASIDE = "drafts"
+LEFT = 24 * 3600
 
 
 class RepositoryFolders:
@@ -29,18 +33,24 @@ class RepositoryFolders:
         """The folder of one repository."""
         return self.root / f"{repository_id // FANOUT:04d}" / f"{repository_id}.git"
 
+    def aside(self) -> Path:
+        """A new name for what is not, or no longer, anybody's repository."""
+        path = self.root / ASIDE / os.urandom(16).hex()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def prepare(self) -> Path:
         """Make an empty bare repository whose branch is `main`, under a name that nobody looks for; `adopt` it."""
-        path = self.root / "drafts" / os.urandom(16).hex()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self.aside()
         pygit2.init_repository(path, bare=True, initial_head="main")
         return path
 
     def adopt(self, draft: Path, repository_id: int) -> Path:
-        """Put a prepared repository in its place; one that is there from a broken-off try is replaced."""
+        """Put a prepared repository in its place; one that is there from a broken-off try is put aside."""
         path = self.path(repository_id)
-        self.delete(repository_id)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.rename(self.aside())
         draft.rename(path)
         for folder in (path.parent, self.root):
             handle = os.open(folder, os.O_RDONLY)
@@ -65,13 +75,17 @@ class RepositoryFolders:
             raise RepositoryNotFoundError from error
 
     def delete(self, repository_id: int) -> None:
-        """Remove it; moved aside first, so that a kill in the middle leaves no half repository under its name."""
-        path = self.path(repository_id)
+        """Remove it; put aside first, so that a kill in the middle leaves no half repository under its name."""
+        path, aside = self.path(repository_id), self.aside()
         if path.exists():
-            aside = path.with_suffix(".deleted")
-            shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove what a kill left aside, if it has been there for a day."""
+        for path in (self.root / ASIDE).glob("*"):
+            if time.time() - path.stat().st_ctime > LEFT:
+                shutil.rmtree(path, ignore_errors=True)
 
     def ids(self) -> Iterator[int]:
         """The numbers of all folders there are."""

@@ -47,6 +47,11 @@ def forget_expired(hub: Hub) -> None:
     devices.forget_expired(hub, now())
 
 
+def tidy_folders(hub: Hub) -> None:
+    """Remove git folders that a kill left half made or half removed."""
+    hub.folders.tidy()
+
+
 @dataclass(frozen=True)
 class Job:
     """Work that is due again `pause` seconds after it was done; with `for_all`, one process does it for all."""
@@ -69,6 +74,7 @@ JOBS = (
     Job(recompute_trending, HOUR, for_all=True),
     Job(forget_expired, HOUR, for_all=True),
     Job(collect, 24 * HOUR, for_all=True),
+    Job(tidy_folders, 24 * HOUR, for_all=True),
     Job(scan_new, 10 * SECOND, for_all=True),
 )
 

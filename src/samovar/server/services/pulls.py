@@ -15,7 +15,7 @@ from samovar.server.repos.history import difference
 from samovar.server.repos.names import printable
 from samovar.server.repos.revisions import DEFAULT, branch_of, commit_of, target
 from samovar.server.repos.writing import NewObjects
-from samovar.server.services.access import Caller, RepoType, find
+from samovar.server.services.access import Caller, RepoType, find, may_read_files
 from samovar.server.services.changes import Changes, retried
 from samovar.server.services.commits import Draft
 from samovar.server.services.discussions import add, add_comment, events, get, happen, summary
@@ -86,9 +86,8 @@ def details(hub: Hub, caller: Caller, type_: RepoType, full: str, number: int, d
         found = get(session, caller, type_, full, number)
         discussion = found.discussion
         answer = {**summary(found.repository, discussion), "events": events(session, discussion)}
-        if discussion.is_pull_request:
-            # Who may not read the files sees no diff of them.
-            require_proposals(session, caller, found.repository) if found.repository.gated else None
+        # Who may not read the files sees no difference between them.
+        diff = diff and may_read_files(session, caller, found.repository)
     if not discussion.is_pull_request:
         return answer
     changes = {"base": discussion.base}
