@@ -1,85 +1,85 @@
-"""The stock `git` and `git-lfs` against the Hub: clone, push, large files both ways."""
+"""git-lfs itself: push and fetch large files, whole, with a remote that knows only git's own ways."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def git(hub, tmp_path_factory):
-    """Runs git with the token of the user `gitta` for this Hub; what it printed."""
-    home = tmp_path_factory.mktemp("home")
-    token = hub.add_user("gitta")
-    address = hub.url.replace("http://", f"http://gitta:{token}@")
-    (home / ".git-credentials").write_text(address + "\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+class Git:
+    """Runs git with a home of its own, in which git-lfs is installed."""
 
-    def run(*arguments: object, folder: Path = home, status: int = 0) -> str:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self(home, "lfs", "install")
+
+    def __call__(self, folder: Path, *arguments: str, fails: bool = False) -> str:
+        """Run it in a folder; what it said."""
+        environment = {
+            **os.environ, "HOME": str(self.home), "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@b",
+        }  # fmt: skip
         done = subprocess.run(
-            ["git", *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=folder, check=False
-        )
-        assert done.returncode == status, f"{arguments}\n{done.stdout}\n{done.stderr}\n{hub.log()[-3000:]}"
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, env=environment, check=False
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    for name, value in {
-        "user.name": "Gitta", "user.email": "gitta@example.org", "credential.helper": "store",
-        "init.defaultBranch": "main", "lfs.locksverify": "false",
-    }.items():  # fmt: skip
-        run("config", "--global", name, value)
-    run("lfs", "install")
-    return run
+
+@pytest.fixture
+def work(hub, tmp_path):
+    """Git, a folder to clone into, and a function from a repository to its address with alice's token."""
+    return (
+        Git(tmp_path),
+        tmp_path,
+        lambda name, api=hub.alice: hub.url.replace("://", f"://user:{api.token}@") + f"/{name}",
+    )
 
 
-def test_large_files_travel_both_ways(hub, git, tmp_path):
-    api = hub.client(hub.command("token", "create", "gitta", "--role", "write"))
-    api.create_repo("gitta/model")
-    first = os.urandom(3 * 2**20)
-    api.upload_file(path_or_fileobj=first, path_in_repo="first.safetensors", repo_id="gitta/model")
-
-    clone = tmp_path / "clone"
-    git("clone", f"{hub.url}/gitta/model", clone)
-    assert (clone / "first.safetensors").read_bytes() == first
-    second = os.urandom(12 * 2**20)
-    (clone / "second.safetensors").write_bytes(second)
-    (clone / "config.json").write_text("{}")
-    git("add", ".", folder=clone)
-    git("commit", "-m", "By git", folder=clone)
-    git("push", folder=clone)
-
-    (entry,) = [one for one in api.list_repo_tree("gitta/model") if one.path == "second.safetensors"]
-    assert (entry.size, entry.lfs["sha256"]) == (len(second), hashlib.sha256(second).hexdigest())
-    assert Path(api.hf_hub_download("gitta/model", "second.safetensors", cache_dir=tmp_path)).read_bytes() == second
-    commit = api.list_repo_commits("gitta/model")[0]
-    assert commit.title == "By git"
-    assert api.model_info("gitta/model").sha == commit.commit_id
-
-    api.upload_file(path_or_fileobj=b"api", path_in_repo="api.txt", repo_id="gitta/model")
-    assert "api.txt" in git("pull", folder=clone)
-    git("checkout", "-b", "side", folder=clone)
-    git("commit", "--allow-empty", "-m", "Side", folder=clone)
-    git("tag", "-a", "v1", "-m", "one", folder=clone)
-    git("push", "origin", "side", "v1", folder=clone)
-    refs = api.list_repo_refs("gitta/model")
-    assert {branch.name for branch in refs.branches} == {"main", "side"}
-    assert [tag.name for tag in refs.tags] == ["v1"]
-    assert hub.command("fsck") == ""
+def test_push_and_clone(hub, work, tmp_path):
+    git, folder, remote = work
+    hub.alice.create_repo("alice/git-lfs")
+    git(folder, "clone", remote("alice/git-lfs"), "one")
+    content = {"a.bin": os.urandom(3 * 2**20), "b.bin": os.urandom(100)}
+    one = folder / "one"
+    git(one, "lfs", "track", "*.bin")
+    for name, data in content.items():
+        (one / name).write_bytes(data)
+    git(one, "add", ".")
+    git(one, "commit", "-m", "large")
+    git(one, "push", "origin", "HEAD:main")
+    assert httpx.get(f"{hub.url}/alice/git-lfs/resolve/main/a.bin").content == content["a.bin"]
+    assert {
+        entry.path for entry in hub.nobody.list_repo_tree("alice/git-lfs") if getattr(entry, "lfs", None) is not None
+    } == set(content)
+    git(folder, "clone", f"{hub.url}/alice/git-lfs", "two")
+    assert {name: (folder / "two" / name).read_bytes() for name in content} == content
+    path = hub.nobody.hf_hub_download("alice/git-lfs", "a.bin", cache_dir=tmp_path / "cache")
+    assert Path(path).read_bytes() == content["a.bin"]
 
 
-def test_who_may_not_push_does_not(hub, git, tmp_path):
-    hub.alice.create_repo("alice/hers")
-    hub.alice.create_repo("alice/private", private=True)
-    clone = tmp_path / "clone"
-    git("clone", f"{hub.url}/alice/hers", clone)
-    git("commit", "--allow-empty", "-m", "Mine now", folder=clone)
-    before = hub.alice.model_info("alice/hers").sha
-    git("push", folder=clone, status=128)
-    assert hub.alice.model_info("alice/hers").sha == before
-    git("clone", f"{hub.url}/alice/private", tmp_path / "no", status=128)
-    git("clone", f"{hub.url}/alice/none", tmp_path / "none", status=128)
+def test_private_large_files(hub, work):
+    git, folder, remote = work
+    hub.alice.create_repo("alice/private-lfs", private=True)
+    hub.alice.upload_file(repo_id="alice/private-lfs", path_in_repo="a.bin", path_or_fileobj=b"x" * 2**21)
+    git(folder, "clone", remote("alice/private-lfs", hub.bob), "refused", fails=True)
+    git(folder, "clone", remote("alice/private-lfs"), "mine")
+    assert (folder / "mine" / "a.bin").read_bytes() == b"x" * 2**21
+
+
+def test_a_push_without_its_large_file_is_refused(hub, work):
+    git, folder, remote = work
+    hub.alice.create_repo("alice/no-lfs")
+    git(folder, "clone", remote("alice/no-lfs"), "one")
+    one = folder / "one"
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 5\n"
+    (one / "a.txt").write_text(pointer)
+    git(one, "add", ".")
+    git(one, "commit", "-m", "a pointer to nothing")
+    assert "does not exist" in git(one, "push", "origin", "HEAD:main", fails=True)
