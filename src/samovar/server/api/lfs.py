@@ -19,7 +19,7 @@ from samovar.server.http.bodies import LARGEST
 from samovar.server.http.files import FileResponse, Stored
 from samovar.server.http.receiving import heard, receive
 from samovar.server.hub import Hub
-from samovar.server.services import lfs, parts
+from samovar.server.services import lfs, parts, quota
 from samovar.server.services.access import Caller, RepoType
 from samovar.server.services.large_files import grant_of, store, uploader
 
@@ -178,9 +178,10 @@ async def put_object(request: Request, hub: HubOf, ticket: Ticket) -> Response:
 
 
 def check_grant(hub: Hub, signed: dict[str, Any]) -> None:
-    """Raises what `uploader` does, before many bytes are sent for nothing."""
+    """Raises what `uploader` and `quota.check` do, before many bytes are sent for nothing."""
     with hub.database.read() as session:
-        uploader(session, grant_of(signed))
+        _, repository = uploader(session, grant_of(signed))
+        quota.check(session, hub.settings, repository.owner_id, signed["size"])
 
 
 @router.put("/api/lfs/parts/{ticket:segment}")
