@@ -5,6 +5,7 @@ A few owners, tags and words are in most models and very many in a handful each 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,8 @@ from sqlalchemy import insert, update
 
 from samovar.server.db.engine import Database
 from samovar.server.db.migrate import migrate
-from samovar.server.db.tables import Account, Repository, RepositoryContent, SearchTerm, Sequence
+from samovar.server.db.tables import Account, DownloadDay, Repository, RepositoryContent, SearchTerm, Sequence
+from samovar.server.db.tables.base import now
 from samovar.server.search.words import count_words
 
 AT_ONCE = 20_000
@@ -98,12 +100,17 @@ def models(count: int, seed: int, cards: float) -> Iterator[tuple[dict[str, Any]
             "private": draw.random() < 0.02, "gated": "auto" if draw.random() < 0.01 else None, "disabled": False,
             "created_at": created, "last_modified": created + timedelta(seconds=draw.randrange(10_000_000)),
             "changed": number, "likes": max(int(draw.lognormvariate(-1, 1.8)), 0), "downloads": downloads,
-            "downloads_all_time": downloads * 7, "trending_score": round(draw.lognormvariate(-2, 1.5), 3),
+            "downloads_all_time": downloads * 7, "trending_score": 0.0,
             "used_storage": int(parameters * 2), "sha": f"{number:040x}", "pipeline_tag": pipeline,
             "library_name": library, "tags": list(dict.fromkeys(tags)),
             "parameters": int(parameters) if draw.random() < 0.7 else None, "architecture": FAMILIES[kind][0],
             "labels": None, "card_words": 0,
         }, text  # fmt: skip
+
+
+def number_of_today(row: dict[str, Any]) -> int:
+    """How often a model was downloaded today: the one in 25 that trends. Its score is what the Hub itself computes."""
+    return 1 + row["downloads"] // 30 if row["id"] % 25 == 0 else 0
 
 
 def make(data: Path, count: int, cards: float = 0.15, seed: int = 0) -> None:
@@ -119,17 +126,22 @@ def make(data: Path, count: int, cards: float = 0.15, seed: int = 0) -> None:
         )  # fmt: skip
         rows: list[dict[str, Any]] = []
         terms: list[dict[str, int]] = []
+        today: list[dict[str, Any]] = []
         for row, text in models(count, seed, cards):
             words = count_words(text)
             row["card_words"] = sum(words.values())
             rows.append(row)
             terms += [{"repository_id": row["id"], "term": term, "count": times} for term, times in words.items()]
+            if number_of_today(row):
+                today.append({"repository_id": row["id"], "day": now().date(), "count": number_of_today(row)})
+                row["trending_score"] = round(math.log1p(number_of_today(row)), 4)
             if len(rows) == AT_ONCE or row["id"] == count:
                 session.execute(insert(Repository), rows)
                 session.execute(insert(RepositoryContent), [{"repository_id": row["id"]} for row in rows])
                 if terms:
                     session.execute(insert(SearchTerm), terms)
                 rows, terms = [], []
+        session.execute(insert(DownloadDay), today)
         session.merge(Sequence(name="changes", value=count))
         session.execute(update(Sequence).where(Sequence.name == "changes").values(value=count))
     database.close()

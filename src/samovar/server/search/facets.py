@@ -40,7 +40,6 @@ def facets(table: Table, query: Query, names: tuple[str, ...], limit: int) -> tu
     A facet in which something is chosen counts as if nothing were: else its other values would all disappear.
     """
     slots = matching(table, query)
-    groups = np.frombuffer(bytes(table.vocabulary.groups), np.uint8)
     chosen = {condition.group for condition in query.filters} | (
         {"parameters"} if query.parameters != (None, None) else set()
     )
@@ -52,24 +51,28 @@ def facets(table: Table, query: Query, names: tuple[str, ...], limit: int) -> tu
             found[name] = sizes(table, among)
             continue
         if name in chosen:
-            counts = table.count_tags(among)
+            numbers, counts = table.count_group(among, NUMBER[name])
         else:
-            counts = common = table.count_tags(among) if common is None else common
-        found[name] = most(table, counts, groups, name, limit)
+            common = table.count_tags(slots) if common is None else common
+            numbers = table.numbers_of(NUMBER[name])
+            numbers = numbers[numbers < len(common)]
+            counts = common[numbers]
+        found[name] = most(table, numbers, counts, name, limit)
     return len(slots), found
 
 
 def most(
-    table: Table, counts: npt.NDArray[np.int64], groups: npt.NDArray[np.uint8], name: str, limit: int
+    table: Table, numbers: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], name: str, limit: int
 ) -> list[Value]:
     """The most frequent tags of a group; equal ones by name."""
-    size = min(len(counts), len(groups))
-    numbers = np.flatnonzero((groups[:size] == NUMBER[name]) & (counts[:size] > 0))
+    some = counts > 0
+    numbers, counts = numbers[some], counts[some]
     if len(numbers) > limit:
-        border = np.partition(counts[numbers], len(numbers) - limit)[len(numbers) - limit]
-        numbers = numbers[counts[numbers] >= border]
+        border = np.partition(counts, len(counts) - limit)[len(counts) - limit]
+        numbers, counts = numbers[counts >= border], counts[counts >= border]
     texts = table.vocabulary.texts
-    values = [value_of(texts[number], name, int(counts[number])) for number in numbers.tolist()]
+    pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+    values = [value_of(texts[number], name, count) for number, count in pairs]
     return sorted(values, key=lambda value: (-value.count, value.id))[:limit]
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from samovar.server.search.names import Names
-from samovar.server.search.postings import Forward, Postings, Slots
+from samovar.server.search.postings import Forward, Postings, Slots, ranges
 from samovar.server.search.rows import NUMBERS, Rows
 from samovar.server.search.vocabulary import Vocabulary
 
 DEAD, PUBLIC, PRIVATE = 0, 1, 2
+# About as many tags as a row has, for choosing the cheaper way to count.
+TAGS_OF_A_ROW = 12
 # Ranges of parameters begin here, each up to the next, not included. `sized` holds each model's range; 0: unknown.
 SIZE_BORDERS = np.array(
     [0, *(round(one * 1e6) for one in (1, 10, 100, 1e3, 3e3, 6e3, 9e3, 12e3, 24e3, 32e3, 64e3, 128e3, 256e3))]
@@ -50,6 +52,11 @@ class Table:
         self.tail_tags: list[npt.NDArray[np.int32]] = []
         self.tail_postings: dict[int, list[int]] = {}
         self.dead = 0
+        self.grouped: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]] = (
+            -1,
+            np.empty(0, np.int64),
+            np.empty(0, np.int64),
+        )
         self.public_counts = np.bincount(self.forward.chosen(np.flatnonzero(~private)), minlength=len(vocabulary.texts))
         """How many public rows have each tag: kept up to date, as nothing is asked for more often."""
 
@@ -187,6 +194,32 @@ class Table:
                 + self.counted(np.flatnonzero(~mask & (state == PRIVATE)), size)
             )
         return self.counted(slots, size)
+
+    def count_group(self, slots: Slots, group: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The tags of a facet's group, and how many of the slots have each: from the side that is less work."""
+        numbers = self.numbers_of(group)
+        of_base = numbers[numbers < len(self.postings.starts) - 1]
+        starts, ends = self.postings.starts[of_base], self.postings.starts[of_base + 1]
+        border = int(np.searchsorted(slots, self.base))
+        if int((ends - starts).sum()) > TAGS_OF_A_ROW * border:
+            return numbers, self.count_tags(slots)[numbers]
+        mask = np.zeros(self.base, np.bool_)
+        mask[slots[:border]] = True
+        having = np.concatenate([[0], np.cumsum(mask[self.postings.backward[ranges(starts, ends)]])])
+        bounds = np.concatenate([[0], np.cumsum(ends - starts)])
+        counts = self.counted(slots[border:], len(self.vocabulary.texts))[numbers]
+        counts[: len(of_base)] += having[bounds[1:]] - having[bounds[:-1]]
+        return numbers, counts
+
+    def numbers_of(self, group: int) -> npt.NDArray[np.int64]:
+        """The tags of a facet's group, in order."""
+        size = len(self.vocabulary.groups)
+        if self.grouped[0] != size:
+            groups = np.frombuffer(bytes(self.vocabulary.groups[:size]), np.uint8)
+            order = np.argsort(groups, kind="stable")
+            self.grouped = size, order, np.searchsorted(groups[order], np.arange(257))
+        _, order, bounds = self.grouped
+        return order[bounds[group] : bounds[group + 1]]
 
     def counted(self, slots: Slots, size: int) -> npt.NDArray[np.int64]:
         """The same, by looking at each slot."""
