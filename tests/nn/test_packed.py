@@ -12,8 +12,7 @@ from torch import nn
 
 import samovar
 from samovar.nn import packed as layout
-from samovar.nn.attention import Attention
-from samovar.nn.packed import STEPS, current, free_memory, packed_for_few_rows
+from samovar.nn.packed import STEPS, FewRows, current, free_memory, packed_for_few_rows
 
 SIZES: dict[str, Any] = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 KINDS: dict[str, samovar.Config] = {
@@ -32,10 +31,11 @@ def text_of(rows: int, length: int) -> torch.Tensor:
     return torch.randint(1, 50, (rows, length), generator=torch.Generator().manual_seed(2))
 
 
-def replaced(model: nn.Module) -> list[nn.Module]:
-    """The modules that do not compute by themselves."""
-    joined = [one for one in model.modules() if isinstance(one, Attention) and one.joined is not None]
-    return joined + [one for one in model.modules() if "forward" in one.__dict__]
+def replaced(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """The layers, by owner and name, in whose place something else computes."""
+    return [
+        (one, name) for one in model.modules() for name, value in one.__dict__.items() if isinstance(value, FewRows)
+    ]
 
 
 @pytest.mark.parametrize("large", [0, layout.LARGE])
@@ -148,7 +148,8 @@ def test_hooks_and_other_forwards_stay() -> None:
     layer = model.base_model.layers[0].mlp.up_proj
     layer.register_forward_hook(lambda module, given, output: seen.append(output))
     with torch.no_grad(), packed_for_few_rows(model, 4, STEPS):
-        assert layer not in replaced(model)
+        assert (model.base_model.layers[0].mlp, "up_proj") not in replaced(model)
+        assert (model.base_model.layers[1].mlp, "up_proj") in replaced(model)
         model(ids)
     assert len(seen) == 1
 

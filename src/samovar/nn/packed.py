@@ -50,26 +50,25 @@ class Packed(NamedTuple):
 
 
 class FewRows:
-    """In place of a linear layer's `forward`, or of an attention's three projections by one product."""
+    """In place of a linear layer, or of an attention's three projections by one product."""
 
     def __init__(self, layers: list[nn.Linear], packed: Packed | None) -> None:
         self.layers, self.packed = layers, packed
-        self.inputs, self.sizes = layers[0].in_features, [layer.out_features for layer in layers]
+        self.inputs, self.outputs = layers[0].in_features, sum(layer.out_features for layer in layers)
         self.weight, self.bias = side_by_side(layers)
         # MKL asks for the plain weight as well, of which it reads the shape alone when the rows are as many as packed.
-        self.shape = layers[0].weight.detach()[:1, :1].expand(sum(self.sizes), self.inputs)
+        self.shape = layers[0].weight.detach()[:1, :1].expand(self.outputs, self.inputs)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, inputs) → (…, outputs)."""
-        if x.dtype != torch.float32 or torch.is_grad_enabled():
-            return self.plain(x)
         if self.packed is None:
-            if x.numel() != self.inputs:
+            if x.numel() != self.inputs or self.weight is None or torch.is_grad_enabled() or x.dtype != torch.float32:
                 return self.plain(x)
-            assert self.weight is not None
             row = x.reshape(-1)
             out = torch.mv(self.weight, row) if self.bias is None else torch.addmv(self.bias, self.weight, row)
-            return out.view(*x.shape[:-1], -1)
+            return out.view(*x.shape[:-1], self.outputs)
+        if x.dtype != torch.float32 or torch.is_grad_enabled():
+            return self.plain(x)
         if self.packed.rows is None:
             return torch.ops.mkldnn._linear_pointwise(x, self.packed.weight, self.packed.bias, "none", [], "")
         rows, most = x.numel() // self.inputs, self.packed.rows
@@ -77,7 +76,7 @@ class FewRows:
             return self.plain(x)
         full = x if rows == most else F.pad(x.reshape(rows, -1), (0, 0, 0, most - rows))
         out = torch.ops.mkl._mkl_linear(full, self.packed.weight, self.shape, self.packed.bias, most)
-        return out if rows == most else out[:rows].view(*x.shape[:-1], -1)
+        return out if rows == most else out[:rows].view(*x.shape[:-1], self.outputs)
 
     def plain(self, x: Tensor) -> Tensor:
         """The product without any packed layout."""
@@ -94,30 +93,23 @@ def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[boo
     `rows` texts are written in `steps` steps. Gives whether layers are changed. Only for use without gradients.
     """
     groups = [] if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") else list(products(model, rows == 1))
-    made: list[Packed | None] = [None] * len(groups) if rows == 1 else [current(layers, rows) for _, layers in groups]
-    if rows > 1 and not affordable(
-        [layers for (_, layers), one in zip(groups, made, strict=True) if one is None], steps
-    ):
-        groups = []
-    if not groups:
+    fresh = [layers for *_, layers in groups if current(layers, rows) is None]
+    if not groups or (rows > 1 and not affordable(fresh, steps)):
         yield False
         return
-    changed: list[nn.Module] = []
+    changed: list[tuple[nn.Module, str]] = []
     try:
-        for (owner, layers), packed in zip(groups, made, strict=True):
-            few = FewRows(layers, packed or (pack(layers, rows) if rows > 1 else None))
-            changed.append(owner)
-            if isinstance(owner, Attention):
-                owner.joined = few
-            else:
-                owner.__dict__["forward"] = few
+        for owner, name, layers in groups:
+            packed = None if rows == 1 else current(layers, rows) or pack(layers, rows)
+            # Found before the layer of that name: without a module's call, a few frames less for each product.
+            owner.__dict__[name] = FewRows(layers, packed)
+            changed.append((owner, name))
         yield True
     finally:
-        for owner in changed:
-            if isinstance(owner, Attention):
-                owner.joined = None
-            else:
-                owner.__dict__.pop("forward", None)
+        for owner, name in changed:
+            owner.__dict__.pop(name, None)
+            if name == "joined":
+                owner.joined = None  # type: ignore[assignment]
 
 
 def affordable(fresh: list[list[nn.Linear]], steps: int) -> bool:
@@ -128,8 +120,8 @@ def affordable(fresh: list[list[nn.Linear]], steps: int) -> bool:
     return not fresh or (steps >= STEPS and needed <= SHARE * free_memory())
 
 
-def products(model: nn.Module, in_place: bool) -> Iterator[tuple[nn.Module, list[nn.Linear]]]:
-    """The products that may be replaced: those of an attention's three projections, and of single layers.
+def products(model: nn.Module, in_place: bool) -> Iterator[tuple[nn.Module, str, list[nn.Linear]]]:
+    """What may be replaced: an owner, a name there, and the layers: an attention's three projections, or single ones.
 
     `in_place`: the three are joined only where the file holds them side by side.
     """
@@ -137,18 +129,21 @@ def products(model: nn.Module, in_place: bool) -> Iterator[tuple[nn.Module, list
     for module in model.modules():
         if isinstance(module, Attention) and type(module).project is Attention.project and module.joined is None:
             layers = [module.q_proj, module.k_proj, module.v_proj]
-            if all(map(plain, layers)) and len({layer.bias is None for layer in layers}) == 1:
-                if in_place and side_by_side(layers)[0] is None:
-                    continue
+            alike = all(map(plain, layers)) and len({layer.bias is None for layer in layers}) == 1
+            if alike and not (in_place and side_by_side(layers)[0] is None):
                 taken |= set(map(id, layers))
-                yield module, layers
-        elif plain(module) and id(module) not in taken:
-            yield module, [module]  # type: ignore[list-item]
+                yield module, "joined", layers
+        for name, child in module.named_children():
+            if plain(child) and id(child) not in taken and name not in module.__dict__:
+                inside = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)  # whose names are not read
+                yield (child, "forward", [child]) if inside else (module, name, [child])  # type: ignore[list-item]
 
 
 def plain(module: nn.Module) -> bool:
-    """Is this a linear layer of float32 on the CPU that nobody has changed?"""
-    if type(module) is not nn.Linear or "forward" in module.__dict__ or module._forward_hooks:
+    """Is this a linear layer of float32 on the CPU that nobody has changed or listens to?"""
+    if type(module) is not nn.Linear or "forward" in module.__dict__:
+        return False
+    if module._forward_hooks or module._forward_pre_hooks:
         return False
     weight = module.weight
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and type(weight) is nn.Parameter
