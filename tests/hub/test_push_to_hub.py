@@ -327,6 +327,8 @@ def push_model(name: str, **options: Any) -> None:
 def test_without_a_login_with_a_wrong_one_or_a_wrong_name(machine: Machines) -> None:
     with pytest.raises(HubError, match=r"needs a login(.|\n)*samovar login"):
         machine(None)(push_model, "alice/none")
+    with pytest.raises(HubError, match="needs a login"):
+        machine("alice")(push_model, "alice/none", token=False)
     with pytest.raises(HubError, match="the token is not valid"):
         machine(None)(push_model, "alice/none", token="hf_wrong")
     for name in ("a/b/c", "tea pot", "-x-", "a/..", "alice/x.git"):

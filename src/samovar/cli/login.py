@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
 
     from samovar.hub.refusals import refusals
 
+    # Older clients know no login by a browser.
+    not_confirmed: type[Exception] = getattr(errors, "DeviceCodeError", HubError)
     token = None if options.browser else asked_token(options.token, constants.ENDPOINT)
     with refusals("Logging in to", constants.ENDPOINT, token):
         try:
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
                 interpreter_login(skip_if_logged_in=False)
             else:
                 login(token=token)
-        except errors.DeviceCodeError as error:
+        except not_confirmed as error:
             raise HubError(f"The login was not confirmed: {error}", "Begin again.") from error
         except ValueError as error:
             raise HubError(f"Not a token for logging in: {error}", "Make one on your Hub's page of tokens.") from error

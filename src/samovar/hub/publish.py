@@ -45,6 +45,7 @@ class Shareable:
 
     # The Auto class that loads a class of one's own; None for those that need no code to come along.
     _auto_class: ClassVar[str | None] = None
+    _default_auto_class: ClassVar[str] = "AutoModel"
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str | type = "") -> None:
@@ -58,8 +59,6 @@ class Shareable:
         if not re.fullmatch(r"Auto[A-Z]\w+", name):
             raise InputError(f"{name!r} is no Auto class.", "Such as AutoModel, AutoConfig or AutoTokenizer.")
         cls._auto_class = name
-
-    _default_auto_class: ClassVar[str] = "AutoModel"
 
     def push_to_hub(
         self,
@@ -87,9 +86,9 @@ class Shareable:
         refuse_unknown(older)
         sharded = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
         tags = [tags] if isinstance(tags, str) else tags
+        token = older.get("use_auth_token") if token is None else token
         return push(self, Destination(
-            repo_id, commit_message, commit_description, private, token or older.get("use_auth_token"), revision,
-            create_pr, tags,
+            repo_id, commit_message, commit_description, private, token, revision, create_pr, tags
         ), sharded)  # fmt: skip
 
 
