@@ -69,3 +69,9 @@ def test_what_cannot_be_asked(
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stdout == ""
+
+
+def test_a_question_without_what_it_asks_about(command: Command, reader: Path) -> None:
+    done = command("run", "question-answering", "-m", reader, "Who said it?")
+    assert done.returncode == 1
+    assert "several fields: see --help, or --about" in lines(done.stdout)[0]["error"]

@@ -174,6 +174,13 @@ def test_languages_by_the_tasks_name_or_by_arguments(special: str) -> None:
         pipeline("translation_en_fr", model=special)
 
 
+def test_languages_that_change_nothing_are_told_of_once(folder: str, caplog: pytest.LogCaptureFixture) -> None:
+    translate = pipeline("translation", model=folder, **BRIEF)
+    assert translate(FULL, src_lang="en", tgt_lang="ru") == translate(FULL) == translate(FULL, tgt_lang="fr")
+    pipeline("translation_en_to_ru", model=folder, **BRIEF)(FULL[0])
+    assert len([one for one in caplog.records if "one pair of languages" in one.getMessage()]) == 1
+
+
 def coded(folder: str, *codes: str) -> Any:
     """The tokenizer of a folder with tokens for languages, and a model that has words for them."""
     tokenizer = samovar.AutoTokenizer.from_pretrained(folder)

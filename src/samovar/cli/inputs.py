@@ -149,7 +149,9 @@ def parsed(text: str, number: int) -> Record:
     try:
         return Record(number, json.loads(text))
     except (ValueError, RecursionError) as error:
-        return Record(number, error=f"The line is not JSON: {error}.")
+        # A plain question is the usual mistake: what it asks about is missing.
+        plain = " This task reads mappings with several fields: see --help, or --about." if text[:1] not in "{[" else ""
+        return Record(number, error=f"The line is not JSON: {error}.{plain}")
 
 
 def table(lines: Iterator[bytes], separator: str, reading: Reading) -> Records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -11,6 +12,8 @@ from samovar.pipelines.languages import code_named, codes_of, pair_of, target_ma
 from samovar.pipelines.packing import Item
 from samovar.pipelines.text2text import Text2TextGenerationPipeline
 
+logger = logging.getLogger(__name__)
+
 
 class TranslationPipeline(Text2TextGenerationPipeline):
     """Text → `[{"translation_text": …}]`, or `translation_token_ids` with `return_tensors=True`.
@@ -18,14 +21,15 @@ class TranslationPipeline(Text2TextGenerationPipeline):
     The languages come from `src_lang` and `tgt_lang`, or from the task's name, `translation_en_to_fr`. What a model is
     told of them depends on what it was trained with: a token of the language begins its answer (mBART, M2M100, NLLB)
     and marks the text, a mark such as `>>fra<<` stands before the text (Marian), or a sentence of the checkpoint's
-    `task_specific_params` does (T5). A model of one pair needs neither. An unknown language is an `InputError` that
-    lists those which the model knows. Otherwise as text2text-generation.
+    `task_specific_params` does (T5). A model of one pair needs neither, which is said once where they are given.
+    An unknown language is an `InputError` that lists those which the model knows. Otherwise as text2text-generation.
     """
 
     answer = "translation"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.lock = threading.Lock()
+        self.told = False
         super().__init__(*args, **kwargs)
 
     def _sanitize_parameters(  # type: ignore[override]
@@ -44,7 +48,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
     def adjusted(self, before: dict[str, Any], during: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the model is told of the languages: the text's prefix, and the token that the answer begins with."""
         source, target = pair_of(self.task)
-        before = dict(before)
+        before, asked = dict(before), "src_lang" in before or "tgt_lang" in before
         source, target = before.pop("src_lang", source), before.pop("tgt_lang", target)
         if codes := codes_of(self.tokenizer):
             if source is not None:
@@ -56,12 +60,19 @@ class TranslationPipeline(Text2TextGenerationPipeline):
                 before.setdefault("prefix", f"{marks[code_named(target, marks, 'tgt_lang')]} ")
         elif "prefix" not in before:
             before["prefix"] = self.sentence(source, target)
+            if asked and not self.pairs() and not self.told:
+                self.told = True
+                logger.warning("This model knows one pair of languages: src_lang and tgt_lang change nothing.")
         return super().adjusted(before, during)
+
+    def pairs(self) -> list[str]:
+        """The tasks of the checkpoint that name a pair of languages."""
+        special = getattr(self.config, "task_specific_params", None) or {}
+        return [name for name in special if pair_of(name) != (None, None)]
 
     def sentence(self, source: str | None, target: str | None) -> str:
         """The prefix of the checkpoint for this pair; raises `InputError` with the pairs that it has."""
-        special = getattr(self.config, "task_specific_params", None) or {}
-        pairs = [name for name in special if pair_of(name) != (None, None)]
+        pairs = self.pairs()
         if source is None or target is None or not pairs:
             return self.task_prefix(self.task)
         name = self.named_task({"src_lang": source, "tgt_lang": target})
