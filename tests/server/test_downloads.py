@@ -300,6 +300,8 @@ def test_files_that_nginx_sends(hub, tmp_path):
         got = httpx.get(f"{other.url}/alice/files/resolve/main/weights.bin")
         assert got.headers["x-accel-redirect"] == f"/internal/objects/{SHA256[:2]}/{SHA256[2:4]}/{SHA256}"
         assert got.content == b""
+        stored = other.data / "objects" / SHA256[:2] / SHA256[2:4] / SHA256
+        assert stored.stat().st_mode & 0o777 == 0o640  # Readable for nginx by its group, and for nobody else.
         head = httpx.head(f"{other.url}/alice/files/resolve/main/weights.bin")
         assert int(head.headers["content-length"]) == len(LARGE)
     finally:

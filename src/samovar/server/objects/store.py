@@ -131,6 +131,7 @@ class LocalStore:
     def adopt(self, path: Path, sha256: str) -> None:
         """Write through to the disk, then rename: the object is there whole, or not at all."""
         with path.open("rb") as file:
+            os.fchmod(file.fileno(), 0o640)  # For an nginx in the same group.
             os.fsync(file.fileno())
         target = self.path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
