@@ -180,5 +180,7 @@ def test_what_the_device_sends_wrongly_is_named(hub, form, error):
 def test_a_form_that_does_not_end_is_cut_off(hub):
     answer = httpx.post(f"{hub.url}/oauth/token", content=b"a=" + b"x" * 100_000)
     assert answer.status_code == 413
+    asked_for = httpx.post(f"{hub.url}/oauth/token?largest=1000000000", content=b"a=" + b"x" * 100_000)
+    assert asked_for.status_code == 413
     assert httpx.post(f"{hub.url}/oauth/token", content=b"\xff\xfe").status_code == 400
     assert httpx.post(f"{hub.url}/oauth/token", content=b"a=1&" * 1000).status_code == 400

@@ -12,12 +12,17 @@ from samovar.server.api.context import identified, require_csrf, require_own_pag
 from samovar.server.errors import BadRequestError, TooLargeError
 from samovar.server.services.access import Caller
 
-LARGEST = 64 * 1024
+LARGEST, LARGEST_TEXT = 64 * 1024, 2 * 1024 * 1024
 MOST_FIELDS = 100
 Fields = dict[str, str]
 
 
 async def fields_of(request: Request) -> Fields:
+    """The fields of a form as `read_fields` takes them; a dependency, so the size is no parameter of the request."""
+    return await read_fields(request, LARGEST)
+
+
+async def read_fields(request: Request, largest: int) -> Fields:
     """The fields of an `application/x-www-form-urlencoded` body; of a repeated one, the last.
 
     Raises `TooLargeError`, `BadRequestError`.
@@ -25,7 +30,7 @@ async def fields_of(request: Request) -> Fields:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST:
+        if len(body) > largest:
             raise TooLargeError("The form is too large.")
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
@@ -41,13 +46,23 @@ class Submitted:
     caller: Caller
 
 
+async def submitted_text(request: Request) -> Submitted:
+    """As `submitted`, with room for a whole text file."""
+    return await taken(request, LARGEST_TEXT)
+
+
 async def submitted(request: Request) -> Submitted:
     """The form that a page of the Hub sent. Somebody who is logged in must send the session's token as `csrf`.
 
     Raises `ForbiddenError` and what `fields_of` raises.
     """
+    return await taken(request, LARGEST)
+
+
+async def taken(request: Request, largest: int) -> Submitted:
+    """The form, up to a size."""
     require_own_page(request)
-    fields = await fields_of(request)
+    fields = await read_fields(request, largest)
     caller = await run_in_threadpool(identified, request)
     if caller.session_id is not None:
         require_csrf(caller, fields.get("csrf", ""))
