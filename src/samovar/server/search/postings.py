@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +23,14 @@ class Postings:
         keys = distinct(keys)
         self.backward = (keys & 0xFFFFFFFF).astype(np.int32)
         self.starts = np.searchsorted(keys, np.arange(size + 1, dtype=np.int64) << 32)
+        # The masks of the commonest tags alone: a byte for each row.
+        self.mask = lru_cache(maxsize=32)(self.make_mask)
+
+    def make_mask(self, number: int) -> npt.NDArray[np.bool_]:
+        """For each row whether it has a number."""
+        mask = np.zeros(self.rows, np.bool_)
+        mask[self.get(number)] = True
+        return mask
 
     def get(self, number: int) -> npt.NDArray[np.int32]:
         """The rows that have a number."""

@@ -88,20 +88,22 @@ def matching(table: Table, query: Query) -> Slots:
     count = table.count
     if query.nothing:
         return np.empty(0, np.int64)
-    lists: list[Slots] = []
-    for condition in query.filters:
-        numbers = [number for tag in condition.any_of if (number := table.vocabulary.find(tag)) is not None]
-        found = [table.having(number, count) for number in dict.fromkeys(numbers)]
-        if not found:
-            return np.empty(0, np.int64)
-        lists.append(found[0] if len(found) == 1 else distinct(np.concatenate(found)))
-    # The shortest first: each further condition then looks at few.
-    lists.sort(key=len)
     slots: Slots | None = None
-    for one in lists:
-        if slots is not None and not len(slots):
-            return slots
-        slots = one if slots is None else intersection(slots, one, count)
+    wanted: list[int] = []
+    for condition in query.filters:
+        known = (table.vocabulary.find(tag) for tag in condition.any_of)
+        numbers = list(dict.fromkeys(number for number in known if number is not None))
+        if not numbers:
+            return np.empty(0, np.int64)
+        if len(numbers) == 1:
+            wanted += numbers
+            continue
+        found = distinct(np.concatenate([table.having(number, count) for number in numbers]))
+        slots = found if slots is None else narrowed(found, slots, count)
+    # The rarest first: each further condition then looks at few.
+    wanted.sort(key=table.frequency)
+    for number in wanted:
+        slots = table.having(number, count) if slots is None else table.narrowed(slots, number)
     for word in sorted(query.words, key=len, reverse=True):
         slots = table.naming(word.lower().encode(errors="replace"), slots, count)
     if slots is None:
@@ -116,12 +118,3 @@ def matching(table: Table, query: Query) -> Slots:
     elif not query.filters and not query.words and query.viewer == PUBLIC_ONLY:
         return slots
     return query.viewer.see(table, slots)
-
-
-def intersection(short: Slots, long: Slots, count: int) -> Slots:
-    """The slots that are in both, in order."""
-    if len(short) * 50 < len(long):
-        at = np.searchsorted(long, short)
-        at[at == len(long)] = 0
-        return short[long[at] == short]
-    return narrowed(long, short, count)

@@ -165,6 +165,25 @@ class Table:
         tail = np.array(behind, np.int64)
         return np.concatenate([found, tail[tail < count]])
 
+    def frequency(self, tag: int) -> int:
+        """How many slots have a tag, dead ones too."""
+        return len(self.postings.get(tag)) + len(self.tail_postings.get(tag, ()))
+
+    def narrowed(self, slots: Slots, tag: int) -> Slots:
+        """Those of the slots that have a tag."""
+        border = int(np.searchsorted(slots, self.base))
+        head, tail = slots[:border], slots[border:]
+        found = self.postings.get(tag)
+        if len(found) * 20 > self.base:
+            head = head[self.postings.mask(tag)[head]]
+        elif len(found):
+            at = np.searchsorted(found, head)
+            at[at == len(found)] = 0
+            head = head[found[at] == head]
+        else:
+            head = head[:0]
+        return np.concatenate([head, tail[np.isin(tail, self.tail_postings.get(tag, ()))]])
+
     def naming(self, word: bytes, among: Slots | None, count: int) -> Slots:
         """The slots below `count`, in order, whose names hold a word, of those in `among` if given."""
         if among is None:
