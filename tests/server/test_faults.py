@@ -20,7 +20,7 @@ from huggingface_hub import HfApi
 from running_hub import COMMAND, RunningHub
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("SAMOVAR_KILLS", "5"))
+KILLS = int(os.environ.get("SAMOVAR_KILLS", "3"))
 
 
 def put(api: HfApi, repo: str, content: bytes) -> str:
