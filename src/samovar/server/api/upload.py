@@ -25,6 +25,8 @@ router = APIRouter(tags=["upload"])
 REPOSITORY = "/api/{kind}/{owner:segment}/{name:segment}"
 # Bytes that go to a thread at a time.
 PIECE = 2**18
+# What the operations of a commit come as; nobody looks at the header.
+NDJSON = ("application/x-ndjson", "text/plain")
 
 
 class Card(BaseModel):
@@ -94,7 +96,7 @@ def preupload(
 
 @router.post(
     REPOSITORY + "/commit/{rev:segment}",
-    openapi_extra={"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+    openapi_extra={"requestBody": {"content": {one: {"schema": {"type": "string"}} for one in NDJSON}}},
 )
 async def commit(
     request: Request, hub: HubOf, caller: CallerOf, kind: Plural, owner: Annotated[str, Path()],

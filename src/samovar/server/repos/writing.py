@@ -19,6 +19,7 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from samovar.server.repos import program
+from samovar.server.repos.quarantine import Quarantine
 
 # Up to this many objects are written as single files: below, a pack costs more than it saves.
 FEW = 10
@@ -119,8 +120,8 @@ class NewObjects:
     def flush(self, repo: pygit2.Repository, checked: bool = False) -> None:
         """Write all that wait to the repository; they are on the disk when this returns.
 
-        With `checked`, git looks at every object first, as it always does at many: `GitError` says what it found.
-        Raises `StorageFullError`.
+        With `checked`, git looks at every object first, as it always does at many. Raises `UnprocessableError`, which
+        says what it found, and `StorageFullError`; then nothing was written.
         """
         if len(self.waiting) <= FEW and not checked:
             with program.disk_errors():
@@ -145,7 +146,10 @@ class NewObjects:
                 pack.write(piece)
             pack.write(sha1.digest())
             pack.seek(0)
-            program.run(self.folder, "index-pack", "--stdin", "--strict", stdin=pack)
+            # Git finds some faults only when the pack is already in place: so not among the others, until it is done.
+            with Quarantine(self.folder) as quarantine:
+                quarantine.unpack(pack, self.end + len(start) + 2 * sha1.digest_size)
+                quarantine.release()
 
 
 def header(kind: str, size: int) -> bytes:

@@ -16,7 +16,7 @@ from samovar.server.errors import (
 from samovar.server.hub import Hub
 from samovar.server.objects.pointers import LARGEST, parse, write
 from samovar.server.objects.store import SHA256
-from samovar.server.repos import attributes, commits, program
+from samovar.server.repos import attributes, commits
 from samovar.server.repos.names import file_path, printable
 from samovar.server.repos.revisions import branch_of, commit_of, target
 from samovar.server.repos.trees import TreeEditor
@@ -194,11 +194,8 @@ class Draft:
 
     def flush(self, repo: pygit2.Repository) -> None:
         """Write all objects; git checks those that could be meant for git itself. Raises `UnprocessableError`."""
-        for_git = any(isinstance(one, AddFile) and "git" in one.path.lower() for one in self.operations)
-        try:
-            self.new.flush(repo, checked=for_git)
-        except program.GitError as error:
-            raise UnprocessableError(f"git refuses the commit: {printable(str(error))}") from error
+        for_git = any(isinstance(one, AddFile) and meant_for_git(one.path) for one in self.operations)
+        self.new.flush(repo, checked=for_git)
 
     def commit(self, revision: str, author: str) -> str:
         """Commit to a branch; the id of the commit.
@@ -223,6 +220,11 @@ class Draft:
         head = target(repo, branch)
         self.require_parent(head)
         return self.write(repo, commit_of(repo, head) if head else None, author, self.sizes())
+
+
+def meant_for_git(path: str) -> bool:
+    """Whether git, on some file system, could take the file for one of its own (`.gitmodules` has many spellings)."""
+    return "git" in path.lower() or "~" in path or not path.isascii()
 
 
 def same(parent: str, head: str | None) -> bool:

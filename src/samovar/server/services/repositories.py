@@ -25,6 +25,7 @@ from samovar.server.repos import attributes, commits, program, trees
 from samovar.server.repos.names import repository_name, split
 from samovar.server.repos.revisions import DEFAULT
 from samovar.server.repos.writing import NewObjects
+from samovar.server.services import quota
 from samovar.server.services.access import Caller, RepoType, find, find_account, require_files
 from samovar.server.services.audit import record
 from samovar.server.services.refresh import refresh
@@ -98,6 +99,7 @@ def insert(
             session.flush()
             announcement = announce(session, repository.id)
             if source is not None:
+                quota.check(session, hub.settings, account.id, source.used_storage)
                 copy_objects(session, source.id, repository.id, caller)
             record(session, caller, "repository.create", f"{type_}:{full}", private=private)
             hub.folders.adopt(draft, repository.id)
