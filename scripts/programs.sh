@@ -10,5 +10,6 @@ need git git
 need git-lfs git-lfs
 need nginx nginx
 need openssl openssl
+need chromium chromium
 # Debian keeps the server outside of everybody's path.
 command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+a { color: inherit; }
 main { max-width: 24rem; margin: 3rem auto; padding: 0 1rem; }
 label, fieldset { display: block; margin: 1rem 0; }
 fieldset label { margin: .5rem 0; }
@@ -28,7 +29,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     # Pages hold the session's token, and differ by who looks.
     "Cache-Control": "no-store",

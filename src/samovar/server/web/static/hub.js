@@ -135,6 +135,17 @@ if (live) {
   live.addEventListener("input", refresh);
 }
 
+// The card as it will look, while it is written.
+for (const form of document.querySelectorAll("[data-preview]")) {
+  const pane = form.querySelector("[data-pane]");
+  const look = soon(async () => {
+    const answer = await fetch(location.href, { method: "POST", headers: { "X-Part": "preview" }, body: new URLSearchParams(new FormData(form)) });
+    if (answer.ok) pane.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
+  }, 250);
+  form.elements.text.addEventListener("input", look);
+  look();
+}
+
 // Names under the field at the top.
 const field = document.querySelector("[data-suggest]");
 if (field) {
