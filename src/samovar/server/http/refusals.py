@@ -16,5 +16,5 @@ def error_response(error: HubError) -> Response:
 
 
 def header_safe(text: str) -> str:
-    """The text as a header can carry it: one line of ASCII, not too long."""
-    return " ".join(text.split()).encode("ascii", "replace").decode()[:500]
+    """The text as a header can carry it: one line of visible ASCII, not too long."""
+    return "".join(one if " " <= one <= "~" else "?" for one in " ".join(text.split()))[:500]
