@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -122,7 +123,8 @@ def test_kills_during_uploads_commits_and_creations(tmp_path):
         assert set(commits) <= set(history), repo
         if commits:
             assert api.model_info(repo).sha == history[0]
-            api.snapshot_download(repo, cache_dir=tmp_path / "cache")
+            name = next(name for name in api.list_repo_files(repo) if name.endswith(".txt"))
+            assert Path(api.hf_hub_download(repo, name, cache_dir=tmp_path)).read_text() == f"turn {name[:-4]}"
     hub.stop()
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -73,7 +74,19 @@ def test_no_request_makes_the_server_fail(fuzzed, who):
                 request["content"] = request.pop("data")
             sent = {str(name): str(value) for name, value in (arguments.get("headers") or {}).items()}
             try:
-                answer = client.request(arguments["method"], arguments["url"], headers={**sent, **headers}, **request)
+                try:
+                    answer = client.request(
+                        arguments["method"], arguments["url"], headers={**sent, **headers}, **request
+                    )
+                except (httpx.RemoteProtocolError, httpx.WriteError, httpx.ReadError):
+                    # The Hub may close a connection whose last body it did not want to read; a new one must do.
+                    try:
+                        answer = httpx.request(
+                            arguments["method"], arguments["url"], headers={**sent, **headers}, timeout=60, **request
+                        )
+                    except httpx.RemoteProtocolError as error:
+                        shown = {name: str(value)[:500] for name, value in {**arguments, **request}.items()}
+                        pytest.fail(f"{error}: {shown}\nSAMOVAR_FUZZ_SEED={SEED}\n{fuzzed.log()[-3000:]}")
             except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeEncodeError, TypeError, ValueError):
                 return  # Nothing that HTTP can carry.
             statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
@@ -90,10 +103,13 @@ def test_no_request_makes_the_server_fail(fuzzed, who):
                 mode = GenerationMode.NEGATIVE if turn % 2 else GenerationMode.POSITIVE
                 test = hypothesis.given(case=operation.as_strategy(generation_mode=mode))(send)
                 test = hypothesis.seed(SEED + turn)(test)
-                hypothesis.settings(
+                run = hypothesis.settings(
                     max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate],
                     suppress_health_check=list(HealthCheck),
-                )(test)()  # fmt: skip
+                )(test)  # fmt: skip
+                # Some routes take everything: nothing is ill formed for them.
+                with contextlib.suppress(hypothesis.errors.Unsatisfiable):
+                    run()
             turn += 1
     assert sum(statuses.values()) > 50, statuses
     assert httpx.get(f"{fuzzed.url}/healthz").status_code == 200
