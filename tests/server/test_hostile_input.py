@@ -297,3 +297,11 @@ def test_links_and_evil_trees_by_git(mallory, hub, tmp_path):
         assert git("push", "-q", address, f"{made}:refs/heads/evil").returncode != 0, name
     assert [branch.name for branch in mallory.api.list_repo_refs("mallory/links").branches] == ["main"]
     assert hub.command("fsck") == ""
+
+
+@pytest.mark.parametrize("address", ["/api/organizations/%12%C2%85-/overview", "/api/users/%15/overview", "/%07/%0b"])
+def test_control_characters_in_an_address_are_answered(mallory, address):
+    """They come back in the message of the error, which stands in a header."""
+    answer = mallory.get(address)
+    assert 400 <= answer.status_code < 500
+    assert answer.headers.get("x-error-message", "").isprintable()
