@@ -220,3 +220,12 @@ def test_languages_choose_and_count():
     assert choose(None, "de;q=1, ru;q=0.8, en;q=0.2").code == "ru"
     assert choose("en", "ru").code == "en"
     assert choose("xx", "").code == "en"
+
+
+def test_no_account_can_be_called_like_an_address_of_the_hub(filled):
+    from samovar.server.repos.names import RESERVED
+
+    paths = httpx.get(f"{filled.url}/api/openapi.json").json()["paths"]
+    first = {path.split("/")[1] for path in paths if not path.startswith("/{")} - {""}
+    assert "models" in first
+    assert first <= RESERVED

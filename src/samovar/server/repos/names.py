@@ -15,9 +15,9 @@ RESERVED = frozenset(
     """
     about admin api app apps assets blog buckets cas collections copy datasets docs explore favicon.ico filter
     first-rows healthz hub inference info is-valid join kernels login logout me metrics models new none
-    notifications null oauth organizations orgs papers parquet pipeline pricing privacy public robots.txt rows
-    search security settings signup size spaces splits static statistics support system tasks terms tokens undefined
-    uploads users v1 v2 viewer www xet
+    notifications null oauth organizations orgs papers parquet pipeline pricing privacy public readyz robots.txt
+    rows search security settings signup size spaces splits static statistics support system tasks terms tokens
+    undefined uploads users v1 v2 viewer www xet
     """.split()  # noqa: SIM905
 )
 LONGEST_PATH = 1000
