@@ -32,7 +32,7 @@ def imports() -> Iterator[tuple[Path, str]]:
 def test_layers_import_only_what_lies_below():
     upward = []
     for path, module in imports():
-        here, there = path.parts[0], (module.split(".") + [""])[2]
+        here, there = path.parts[0], [*module.split("."), ""][2]
         if here in FLOORS and FLOORS.get(there, 0) > FLOORS[here] and (here, module) not in ALLOWED:
             upward.append((str(path), module))
     assert not upward
