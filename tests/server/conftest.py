@@ -8,13 +8,20 @@ from people import People
 from running_hub import RunningHub
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def client_online():
     """The stock client may open sockets here; those to other machines stay forbidden."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         patch.setenv("HF_HUB_OFFLINE", "0")
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts a Hub takes seconds."""
+    for item in items:
+        if {"hub", "running", "people"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Requests made from the OpenAPI schema, well formed and not: no answer is an error of the server.
 
-`SAMOVAR_FUZZ_SECONDS` says for how long (60); `SAMOVAR_FUZZ_SEED` repeats a run.
+`SAMOVAR_FUZZ_SECONDS` says for how long (30); `SAMOVAR_FUZZ_SEED` repeats a run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase
 from running_hub import RunningHub
 from schemathesis import GenerationMode
 
-SECONDS = float(os.environ.get("SAMOVAR_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("SAMOVAR_FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("SAMOVAR_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 schemathesis.serializer("application/x-ndjson")(lambda context, value: json.dumps(value).encode() + b"\n")
 # Said on purpose: not supported, busy, disk full.
