@@ -90,7 +90,8 @@ def write(session: Session, repository_id: int, found: Metadata) -> None:
         if name != "sdk" or found.sdk is not None:  # A space keeps the kit it was made with until its card names one.
             setattr(repository, name, getattr(found, name))
     if moved and found.last_modified is not None:
-        repository.last_modified = found.last_modified
+        # Git knows whole seconds, and a history may be older than its repository here.
+        repository.last_modified = max(found.last_modified, repository.created_at)
     if content.card_text != found.card_text:
         repository.card_words = write_terms(session, repository_id, found.card_text)
     for name in CONTENT:
