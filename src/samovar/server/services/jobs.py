@@ -6,6 +6,7 @@ database.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -26,8 +27,13 @@ SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
 
 
 def load_index(hub: Hub) -> None:
-    """Read the search index, so that the first search need not."""
+    """Read the search index, so that the first search need not.
+
+    What was read stays: the garbage collector need not go through it again and again, which would hold up answers.
+    """
     hub.index.table("model")
+    gc.collect()
+    gc.freeze()
 
 
 def write_counts(hub: Hub) -> None:
