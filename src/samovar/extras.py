@@ -32,6 +32,10 @@ EXTRA_OF = {
     "sqlalchemy": "hub",
     "onnx": "export",
     "onnxruntime": "export",
+    "onnxscript": "export",
+    "openvino": "openvino",
+    "jax": "jax",
+    "tensorflow": "tensorflow",
 }
 
 
