@@ -49,7 +49,7 @@ def carol(database):
 def test_a_person_logs_in_and_out(hub, browser, carol):
     assert "Log in" in browser.get("/login").text
     answer = browser.log_in(carol)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert browser.get("/api/whoami-v2").json()["name"] == carol
     assert browser.get("/api/whoami-v2").json()["auth"] == {"type": "session"}
     assert carol in browser.get("/login").text
@@ -238,7 +238,7 @@ def test_a_person_sees_their_sessions_and_ends_one(hub, browser, carol):
     "https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "\\\\evil", "/\tevil", "evil",
 ])  # fmt: skip
 def test_the_login_leads_nowhere_else(browser, carol, onward):
-    assert browser.log_in(carol, next=onward).headers["location"] == "/login"
+    assert browser.log_in(carol, next=onward).headers["location"] == "/"
     assert browser.log_in(carol, next="/alice/model?x=1", csrf=browser.csrf).headers["location"] == "/alice/model?x=1"
 
 
@@ -248,7 +248,7 @@ def test_pages_hold_no_script_and_escape_what_was_typed(browser):
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
     assert "frame-ancestors 'none'" in policy
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-store"
     assert "<script" not in answer.text
     assert "&lt;script&gt;" in answer.text
     assert "<script" not in browser.get("/signup", params={"invitation": "<script>"}).text

@@ -14,13 +14,14 @@ import anyio.to_thread
 import pygit2
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import samovar
 from samovar.server.api.context import COOKIE
-from samovar.server.errors import BadRequestError, HubError, StorageFullError
+from samovar.server.errors import BadRequestError, HubError, NotFoundError, StorageFullError
 from samovar.server.http.bodies import LARGEST
 from samovar.server.http.limits import Limits
 from samovar.server.http.measuring import Measures, Measuring
@@ -31,6 +32,7 @@ from samovar.server.inference.pool import Pool
 from samovar.server.services.jobs import Jobs
 from samovar.server.services.stock import StockTaking
 from samovar.server.viewer.jobs import Converter
+from samovar.server.web.site import refusal
 
 logger = logging.getLogger(__name__)
 # Requests that are worked on at a time, beyond those that only move bytes.
@@ -49,7 +51,6 @@ ROUTES = (
     "admin",
     "notices",
     "oauth",
-    "pages_login",
     "repos",
     "upload",
     "tree",
@@ -70,7 +71,20 @@ ROUTES = (
 # Those that read some bodies in pieces, and say themselves which are small.
 STREAMS = ("upload", "git", "lfs", "xet", "inference")
 # The pages for people, `web/NAME.py` each; the last ones take whatever address is left.
-PAGES = ("static_files", "listing", "making", "tokens_page", "files", "rows", "trying", "repository", "profile")
+PAGES = (
+    "static_files",
+    "logging_in",
+    "listing",
+    "making",
+    "tokens_page",
+    "docs",
+    "files",
+    "rows",
+    "trying",
+    "uploading",
+    "repository",
+    "profile",
+)
 
 
 def create_app(hub: Hub) -> ASGIApp:
@@ -150,6 +164,9 @@ async def invalid(request: Request, error: Exception) -> Response:
 async def missing(request: Request, error: Exception) -> Response:
     """No such route, or not with this method."""
     assert isinstance(error, HTTPException)
+    wants_page = request.headers.get("accept", "").startswith("text/html") and not request.url.path.startswith("/api/")
+    if wants_page and error.status_code == 404:
+        return await run_in_threadpool(refusal, request, NotFoundError("There is no such page."))
     body: dict[str, Any] = {"error": str(error.detail)}
     headers = {"X-Error-Message": header_safe(str(error.detail)), **(error.headers or {})}
     return Response(json.dumps(body), error.status_code, headers, "application/json")

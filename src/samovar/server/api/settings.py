@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Path, Request, Response
 from sqlalchemy import select
 
 from samovar.server.api.context import CallerOf, HubOf
-from samovar.server.api.pages_login import with_cookie
+from samovar.server.api.cookies import with_cookie
 from samovar.server.api.paging import Page, PageOf, linked
 from samovar.server.db.tables import Repository
 from samovar.server.errors import ForbiddenError

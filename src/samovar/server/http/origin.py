@@ -1,4 +1,4 @@
-"""Whether a browser sent a request from one of the Hub's own pages."""
+"""Whether a browser sent a request from one of the Hub's own pages, and where one may lead it on to."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ def from_elsewhere(request: Request, url: str | None) -> bool:
         return False
     here = {request.headers.get("host", ""), urlsplit(url or "").netloc}
     return not (urlsplit(origin).netloc and urlsplit(origin).netloc in here)
+
+
+def own_path(path: str, otherwise: str) -> str:
+    """A path of this Hub to go on to; `otherwise` for another site's address, however it is spelled."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\"))
+    sound = plain and len(path) < 1000 and path.isascii() and path.isprintable() and "\\" not in path
+    return path if sound else otherwise

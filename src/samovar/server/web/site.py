@@ -11,13 +11,15 @@ from urllib.parse import urlencode
 
 import jinja2
 from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 from starlette.convertors import register_url_convertor
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from samovar.server.api.context import base_url, hub_of, identified
-from samovar.server.errors import HubError
+from samovar.server.errors import BadRequestError, HubError, InvalidCredentialsError, UnauthenticatedError
 from samovar.server.http.routing import Segment
 from samovar.server.repos.names import RESERVED
 from samovar.server.services.access import Caller
@@ -31,6 +33,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+# Where passwords are typed no script runs at all, not even one of the Hub's own.
+POLICY_WITHOUT_SCRIPTS = POLICY.replace("script-src 'self'; ", "")
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -82,9 +86,9 @@ def asset(name: str) -> str:
 
 def page(
     request: Request, template: str, title: str, caller: Caller, status: int = 200,
-    headers: dict[str, str] | None = None, **values: Any,
+    headers: dict[str, str] | None = None, scripts: bool = True, **values: Any,
 ) -> HTMLResponse:  # fmt: skip
-    """A page from its template, in the language of whoever looks."""
+    """A page from its template, in the language of whoever looks. Without `scripts` its policy allows none."""
     language = choose(request.cookies.get(LANGUAGE), request.headers.get("accept-language", ""))
     theme = request.cookies.get(THEME)
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -92,9 +96,10 @@ def page(
         title=title, caller=caller, language=language, languages=languages().values(), _=language.text,
         n_=language.count,
         ago=partial(numbers.age, language=language), theme=theme if theme in THEMES else "", here=here,
-        base=base_url(request), sign_up=hub_of(request).settings.sign_up, **values,
+        base=base_url(request), sign_up=hub_of(request).settings.sign_up, scripts=scripts, **values,
     )  # fmt: skip
-    return HTMLResponse(text, status, {**HEADERS, **(headers or {})})
+    policy = {} if scripts else {"Content-Security-Policy": POLICY_WITHOUT_SCRIPTS}
+    return HTMLResponse(text, status, {**HEADERS, **policy, **(headers or {})})
 
 
 def fragment(request: Request, template: str, **values: Any) -> str:
@@ -114,21 +119,32 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except HubError as error:
-                return refusal(request, error)
+                return await run_in_threadpool(refusal, request, error)
+            except RequestValidationError:
+                wrong = BadRequestError("The address has the wrong form.", "Begin at a list, and follow its links.")
+                return await run_in_threadpool(refusal, request, wrong)
 
         return handled
 
 
 def refusal(request: Request, error: HubError) -> Response:
-    """An error as a page. Whoever is not logged in is shown the way, where that could help."""
+    """An error as a page. Whoever must log in first is led there and back; who is logged in stays so."""
+    try:
+        caller = identified(request)
+    except HubError:
+        caller = Caller()
+    wrong_token = isinstance(error, InvalidCredentialsError)
+    if isinstance(error, UnauthenticatedError) and not wrong_token and caller.anonymous and request.method == "GET":
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(link("/login", next=here), 303, {"Cache-Control": "no-store"})
     title = {401: "Not found", 403: "Not allowed", 404: "Not found", 410: "Gone"}.get(error.status, "Not possible")
     # An absent repository and a private one look the same: 404 for everybody who has no right to see it.
     status = 404 if error.code == "RepoNotFound" else error.status
     headers = {name: value for name, value in error.headers.items() if name.lower() == "retry-after"}
     cause = "There is nothing here, or it is not for your eyes." if error.code == "RepoNotFound" else error.cause
     return page(
-        request, "error", title, Caller(), status, headers, cause=cause, next_step=error.next_step,
-        log_in=error.status in (401, 404),
+        request, "error", title, caller, status, headers, cause=cause, next_step=error.next_step,
+        log_in=caller.anonymous and error.status in (401, 404),
     )  # fmt: skip
 
 

@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.responses import RedirectResponse, Response
 
+from samovar.server.api.cookies import encrypted
 from samovar.server.api.forms import Submitted, submitted
-from samovar.server.api.pages_login import encrypted, own_path
 from samovar.server.errors import NotFoundError
+from samovar.server.http.origin import own_path
 from samovar.server.web.languages import languages
 from samovar.server.web.site import LANGUAGE, THEME, THEMES, asset, new_router
 
@@ -39,7 +40,7 @@ def favicon() -> Response:
 @router.post("/settings/look")
 def look(request: Request, form: Annotated[Submitted, Depends(submitted)]) -> Response:
     """Form: `language` or `theme`, `next`. Kept in the browser."""
-    answer = RedirectResponse(own_path(form.fields.get("next", "/")), 303)
+    answer = RedirectResponse(own_path(form.fields.get("next", "/"), "/"), 303)
     for cookie, field, allowed in ((LANGUAGE, "language", tuple(languages())), (THEME, "theme", (*THEMES, "auto"))):
         value = form.fields.get(field)
         if value in allowed:
