@@ -154,6 +154,12 @@ class GatewayTimeoutError(HubError):
     status = 504
 
 
+class ClientGoneError(HubError):
+    """Nobody waits for the answer any more. The status is nginx's own for this, seen in logs and counters alone."""
+
+    status = 499
+
+
 class StorageFullError(HubError):
     """The disk is full; nothing was changed."""
 

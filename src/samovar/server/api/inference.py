@@ -5,21 +5,33 @@ A client is pointed here by the model's address: `InferenceClient(model="http://
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import contextlib
 import json
 import time
-import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from samovar.server.api.context import CallerOf, HubOf
-from samovar.server.errors import BadRequestError, HubError, NotSupportedError, TooLargeError, UnprocessableError
+from samovar.server.errors import (
+    BadRequestError,
+    ClientGoneError,
+    HubError,
+    NotSupportedError,
+    TooLargeError,
+    UnprocessableError,
+)
 from samovar.server.hub import Hub
-from samovar.server.inference.contract import CONTRACTS, MOST_TOKENS, Call, Contract, read_call
+from samovar.server.inference.chat import read_chat
+from samovar.server.inference.contract import CONTRACTS, Call, read_call
+from samovar.server.inference.parameters import MOST_TOKENS
 from samovar.server.inference.pool import Pool
 from samovar.server.services.access import Caller, find, require_files
 
@@ -27,6 +39,9 @@ router = APIRouter(tags=["inference"])
 LARGEST = 20 * 2**20
 EVENTS = "text/event-stream"
 OwnerOf = Annotated[str, Path()]
+Answer = TypeVar("Answer")
+# From a worker's message, and whether it is the first, to the events that a client reads.
+Phrase = Callable[[dict[str, Any], bool], list[dict[str, Any]]]
 BODY = {
     "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}, "application/octet-stream": {}}}
 }
@@ -101,73 +116,78 @@ async def answered(request: Request, hub: Hub, caller: Caller, name: str, task: 
     pool, call = pool_of(request), read_call(model.task, await body_of(request))
     began = time.monotonic()
     if call.stream and model.task == "text-generation":
-        return await streamed(pool, model, call, tokens)
-    call = Call(call.inputs, call.options)
-    contract: Contract = CONTRACTS[model.task]
-    answer = contract.phrase(await pool.run(model.repository_id, model.commit, model.task, call))
-    seconds = time.monotonic() - began
-    return JSONResponse(answer, headers={"X-Compute-Time": f"{seconds:.3f}", "X-Repo-Commit": model.commit})
+        return await streamed(request, pool, model, call, partial(tokens, call))
+    call = replace(call, stream=False)
+    message = await while_connected(request, pool.whole(model.repository_id, model.commit, model.task, call))
+    headers = {"X-Compute-Time": f"{time.monotonic() - began:.3f}", "X-Repo-Commit": model.commit}
+    contract = CONTRACTS[model.task]
+    answer = contract.phrase(message["answer"])
+    if contract.media:
+        return Response(base64.b64decode(answer["file"]), headers=headers, media_type=contract.media)
+    if call.details and isinstance(answer, list) and answer and isinstance(answer[0], dict):
+        answer = [{**answer[0], "details": ending(call, message) | {"prefill": [], "tokens": []}}]
+    return JSONResponse(answer, headers=headers)
 
 
 @router.post("/models/{owner:segment}/{name:segment}/v1/chat/completions", openapi_extra=BODY)
 async def chat(request: Request, hub: HubOf, caller: CallerOf, owner: OwnerOf, name: OwnerOf) -> Any:
     """A chat's next message, as OpenAI's clients ask for it, at once or as a stream of events."""
     model = await run_in_threadpool(model_of, hub, caller, f"{owner}/{name}", "text-generation")
-    pool, body = pool_of(request), await body_of(request)
-    messages = body.get("messages") if isinstance(body, dict) else None
-    if not isinstance(messages, list) or not messages or not all(is_message(one) for one in messages):
-        raise BadRequestError("There are no `messages`.", 'Send {"messages": [{"role": "user", "content": "…"}]}.')
-    options: dict[str, Any] = {"max_new_tokens": tokens_of(body)}
-    for theirs, ours in (("temperature", "temperature"), ("top_p", "top_p"), ("stop", "stop_strings")):
-        if body.get(theirs) is not None:
-            options[ours] = body[theirs]
-    if isinstance(options.get("temperature"), int | float):
-        options["do_sample"] = options["temperature"] > 0
-        if not options["do_sample"]:
-            options.pop("temperature")
-    call = Call(messages, options | {"return_full_text": False}, bool(body.get("stream")))
-    frame = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model.name}
-    if call.stream:
-
-        def chunk(message: dict[str, Any], first: bool) -> list[dict[str, Any]]:
-            delta = {"content": message["piece"]} if "piece" in message else {}
-            if first:
-                delta["role"] = "assistant"
-            choice = {"index": 0, "delta": delta, "finish_reason": None if "piece" in message else "stop"}
-            return [{**frame, "object": "chat.completion.chunk", "choices": [choice]}]
-
-        return await streamed(pool, model, call, chunk, end="data: [DONE]\n\n")
-    answer = await pool.run(model.repository_id, model.commit, model.task, call)
-    text = answer[0]["generated_text"]
-    message = text[-1] if isinstance(text, list) else {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    return {**frame, "object": "chat.completion", "choices": [choice], "usage": usage}
+    pool, asked = pool_of(request), read_chat(await body_of(request), model.name)
+    if asked.call.stream:
+        return await streamed(request, pool, model, asked.call, asked.chunks, end="data: [DONE]\n\n")
+    told = pool.whole(model.repository_id, model.commit, model.task, asked.call)
+    return asked.whole(await while_connected(request, told))
 
 
-def tokens_of(body: dict[str, Any]) -> int:
-    """How many tokens to write."""
-    wanted = body.get("max_completion_tokens") or body.get("max_tokens") or 256
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
-        raise BadRequestError("`max_tokens` must be a positive number.", "Leave it out for 256.")
-    return min(wanted, MOST_TOKENS)
-
-
-def is_message(one: object) -> bool:
-    """Whether it has a role and a text."""
-    return isinstance(one, dict) and isinstance(one.get("role"), str) and isinstance(one.get("content"), str)
-
-
-def tokens(message: dict[str, Any], first: bool) -> list[dict[str, Any]]:
+def tokens(call: Call, message: dict[str, Any], first: bool) -> list[dict[str, Any]]:
     """A piece as the field's text-generation servers stream it; the end carries the whole text."""
     token = {"id": 0, "text": message.get("piece", ""), "logprob": 0.0, "special": False}
-    return [{"index": 0, "token": token, "generated_text": message.get("end"), "details": None}]
+    details = ending(call, message) if "end" in message else None
+    return [{"index": 0, "token": token, "generated_text": message.get("end"), "details": details}]
 
 
-async def streamed(pool: Pool, model: Model, call: Call, phrase: Any, end: str = "") -> StreamingResponse:
+def ending(call: Call, message: dict[str, Any]) -> dict[str, Any]:
+    """How the writing ended."""
+    read, wrote = message.get("usage") or [0, 0]
+    reason = "length" if wrote >= call.options.get("max_new_tokens", MOST_TOKENS) else "eos_token"
+    seed = call.options.get("seed")
+    return {"finish_reason": reason, "generated_tokens": wrote, "input_length": read, "seed": seed}
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """The work's result; when the client goes away first, the work is cancelled. Raises `ClientGoneError`."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(gone(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError, HubError):
+                await working
+            raise ClientGoneError("The client went away.")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def gone(request: Request) -> None:
+    """Returns when the client has gone; its body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def streamed(
+    request: Request, pool: Pool, model: Model, call: Call, phrase: Phrase, end: str = ""
+) -> StreamingResponse:
     """A stream of events. What goes wrong before the first piece is an ordinary error."""
     messages = pool.messages(model.repository_id, model.commit, model.task, call)
-    first = await anext(messages)
+
+    async def beginning() -> dict[str, Any]:
+        return await anext(messages)
+
+    first = await while_connected(request, beginning())
 
     async def events() -> AsyncIterator[str]:
         message, at_first = first, True
@@ -185,7 +205,7 @@ async def streamed(pool: Pool, model: Model, call: Call, phrase: Any, end: str =
                     return
             yield end
         finally:
-            await messages.aclose()  # type: ignore[attr-defined]
+            await messages.aclose()
 
     return StreamingResponse(
         events(), media_type=EVENTS, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

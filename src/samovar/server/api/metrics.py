@@ -6,15 +6,31 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
+from starlette.routing import Match
+from starlette.types import Scope
 
 import samovar
 from samovar.server.api.context import CallerOf, address_of
 from samovar.server.errors import ForbiddenError
 from samovar.server.http.measuring import BOUNDS, Measures
+from samovar.server.inference.pool import Pool
 from samovar.server.services.stock import Stock, StockTaking
 
-router = APIRouter(tags=["operation"])
+
+class ForPrograms(APIRoute):
+    """A route that browsers pass by: at the same address they find the page of the evaluation metrics."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """None for whoever asks for HTML."""
+        if scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+router = APIRouter(tags=["operation"], route_class=ForPrograms)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[Mapping[str, object], float]
 
@@ -27,7 +43,9 @@ def metrics(request: Request, caller: CallerOf) -> PlainTextResponse:
             "Metrics are for the Hub's own machine and its admins.", "Send a token of an admin, of role admin."
         )
     taking: StockTaking = request.app.state.stock
-    lines = [*of_requests(request.app.state.measures), *of_stock(taking.now())]
+    lines = [
+        *of_requests(request.app.state.measures), *of_models(request.app.state.pool), *of_stock(taking.now()),
+    ]  # fmt: skip
     return PlainTextResponse("\n".join(lines) + "\n", media_type=CONTENT_TYPE)
 
 
@@ -67,6 +85,20 @@ def of_requests(measures: Measures) -> Iterator[str]:
             yield sample(f"{name}_bucket", {"route": route, "le": bound}, below)
         yield sample(f"{name}_sum", {"route": route}, durations.total)
         yield sample(f"{name}_count", {"route": route}, below)
+
+
+def of_models(pool: Pool) -> Iterator[str]:
+    """What the models of this process have done."""
+    yield from family("samovar_hub_models_loaded", "gauge", "Models in memory.", [({}, len(pool.workers))])
+    for name, value, what in (
+        ("calls", pool.counts.calls, "Calls sent to models."),
+        ("batches", pool.counts.batches, "Messages that carried them: fewer where visitors were answered together."),
+        ("cancelled", pool.counts.cancelled, "Calls that nobody waited for any more."),
+        ("timeouts", pool.counts.timeouts, "Calls that took too long."),
+        ("loads", pool.counts.loads, "Models loaded."),
+        ("evictions", pool.counts.evictions, "Models ended to make room."),
+    ):
+        yield from family(f"samovar_hub_model_{name}_total", "counter", what, [({}, value)])
 
 
 def of_stock(stock: Stock) -> Iterator[str]:

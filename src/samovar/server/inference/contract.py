@@ -2,81 +2,52 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from samovar.server.errors import BadRequestError, UnprocessableError
-
-LARGEST_TEXT = 100_000
-MOST_TOKENS = 1024
-# Parameters that no visitor may set: they would load code, other files, or more than was asked for.
-NOT_FOR_VISITORS = frozenset(
-    {"trust_remote_code", "device", "model", "tokenizer", "batch_size", "num_workers", "logits_processor"}
+from samovar.server.inference.inputs import (
+    choices,
+    labelled_picture,
+    labelled_sound,
+    labelled_text,
+    mapping,
+    pair,
+    picture,
+    question_on_picture,
+    sound,
+    text,
 )
+from samovar.server.inference.parameters import options_of
+
+# Tasks whose pipelines write text, piece by piece where they are asked to.
+WRITING = frozenset({"text-generation", "text2text-generation", "summarization", "translation"})
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a pipeline: its input, its options, and how the answer is phrased."""
+    """One call of a pipeline: its input and its options; `stream` asks for the answer in pieces."""
 
     inputs: Any
     options: dict[str, Any] = field(default_factory=dict)
     stream: bool = False
+    details: bool = False
+    """Whether the client wants to know how the writing ended."""
 
 
 @dataclass(frozen=True)
 class Contract:
     """One task: from a request's JSON or bytes to a call, and from its answer to JSON."""
 
-    read: Callable[[Any, dict[str, Any]], Any]
+    read: Callable[[Any, dict[str, Any], dict[str, Any]], Any]
+    """(inputs, parameters, whole body) → what the pipeline is given."""
     phrase: Callable[[Any], Any] = lambda answer: answer
     kind: str = "text"
-    """What the widget asks for: `text`, `pair`, `question`, `table`, `labels`, `image`, `choices`, `chat`."""
+    """What the widget asks for, a key of `samovar.server.web.asking.FIELDS`."""
     options: dict[str, Any] = field(default_factory=dict)
-
-
-def text(inputs: Any, parameters: dict[str, Any]) -> Any:
-    """A text, or several."""
-    many = inputs if isinstance(inputs, list) else [inputs]
-    if not many or not all(isinstance(one, str) for one in many):
-        raise BadRequestError("`inputs` must be a text, or a list of texts.", 'Send {"inputs": "…"}.')
-    if sum(map(len, many)) > LARGEST_TEXT:
-        raise BadRequestError("The text is too long.", f"Send at most {LARGEST_TEXT:,} characters.")
-    return inputs
-
-
-def mapping(*names: str) -> Callable[[Any, dict[str, Any]], Any]:
-    """A mapping with these keys."""
-
-    def read(inputs: Any, parameters: dict[str, Any]) -> Any:
-        if not isinstance(inputs, dict) or any(name not in inputs for name in names):
-            raise BadRequestError(f"`inputs` must have {' and '.join(names)}.", "See the example on the model's page.")
-        return {name: inputs[name] for name in inputs}
-
-    return read
-
-
-def labelled_text(inputs: Any, parameters: dict[str, Any]) -> Any:
-    """A text, with the labels to choose from among the parameters."""
-    if not parameters.get("candidate_labels"):
-        raise BadRequestError("There are no labels to choose from.", 'Send {"parameters": {"candidate_labels": […]}}.')
-    return text(inputs, parameters)
-
-
-def picture(inputs: Any, parameters: dict[str, Any]) -> Any:
-    """An image: the bytes of a file, in base64 when in JSON."""
-    if isinstance(inputs, bytes):
-        return inputs
-    try:
-        plain = inputs.partition("base64,")[2] or inputs if isinstance(inputs, str) else ""
-        return base64.b64decode(plain, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequestError(
-            "`inputs` is no image in base64.", "Send the file itself, or its bytes in base64."
-        ) from error
+    media: str = ""
+    """The type of an answer that is no JSON but a file; its bytes come in base64 under `file`."""
 
 
 def listed(answer: Any) -> Any:
@@ -92,13 +63,21 @@ def doubly_listed(answer: Any) -> Any:
 
 
 def ranked(answer: Any) -> Any:
-    """`{labels, scores}` as a list of `{label, score}`."""
+    """`{labels, scores}` as a list of `{label, score}`; of several texts a list of lists."""
+    if isinstance(answer, list):
+        return answer if answer and "label" in answer[0] else [ranked(one) for one in answer]
     return [{"label": label, "score": score} for label, score in zip(answer["labels"], answer["scores"], strict=True)]
 
 
 def scores(answer: Any) -> Any:
     """The scores alone, in the order of the sentences."""
     return [one["score"] if isinstance(one, dict) else one for one in answer]
+
+
+def file_of(answer: Any) -> Any:
+    """The file that is the answer: of several, the first."""
+    one = answer[0] if isinstance(answer, list) and answer else answer
+    return one if isinstance(one, dict) and "file" in one else {"file": one}
 
 
 CONTRACTS: dict[str, Contract] = {
@@ -111,38 +90,45 @@ CONTRACTS: dict[str, Contract] = {
     "summarization": Contract(text, listed),
     "translation": Contract(text, listed),
     "text2text-generation": Contract(text, listed),
-    "text-generation": Contract(text, listed, kind="chat"),
+    "text-generation": Contract(text, listed, kind="writing"),
     "feature-extraction": Contract(text),
-    "sentence-similarity": Contract(mapping("source_sentence", "sentences"), scores, kind="pair"),
-    "multiple-choice": Contract(mapping("prompt", "choices"), kind="choices"),
+    "sentence-similarity": Contract(pair, scores, kind="pair"),
+    "multiple-choice": Contract(choices, listed, kind="choices"),
     "image-classification": Contract(picture, listed, kind="image"),
     "image-feature-extraction": Contract(picture, kind="image"),
+    "image-segmentation": Contract(picture, listed, kind="image"),
+    "object-detection": Contract(picture, listed, kind="image"),
+    "depth-estimation": Contract(picture, kind="image"),
+    "keypoint-detection": Contract(picture, listed, kind="image"),
+    "mask-generation": Contract(picture, kind="image"),
+    "image-to-image": Contract(picture, file_of, kind="image", media="image/png"),
+    "image-to-text": Contract(picture, listed, kind="image"),
+    "zero-shot-image-classification": Contract(labelled_picture, ranked, kind="image-labels"),
+    "zero-shot-object-detection": Contract(labelled_picture, listed, kind="image-labels"),
+    "visual-question-answering": Contract(question_on_picture, listed, kind="image-question"),
+    "document-question-answering": Contract(question_on_picture, listed, kind="image-question"),
+    "audio-classification": Contract(sound, listed, kind="audio"),
+    "zero-shot-audio-classification": Contract(labelled_sound, ranked, kind="audio-labels"),
+    "automatic-speech-recognition": Contract(sound, kind="audio"),
+    "text-to-audio": Contract(text, file_of, media="audio/wav"),
 }
+"""Every task that the API has a form for; which of them run is the library's to say (`Library.runs`)."""
 
 
 def read_call(task: str, body: Any) -> Call:
-    """The call that a request asks for. `body` is parsed JSON, or the bytes of a file. Raises `BadRequestError`."""
+    """The call that a request asks for. `body` is parsed JSON, or the bytes of a file.
+
+    Raises `BadRequestError` for what does not have the task's form, `UnprocessableError` for what is not done here.
+    """
     contract = CONTRACTS.get(task)
     if contract is None:
         raise UnprocessableError(f"This Hub runs no models for {task}.", f"It runs {', '.join(sorted(CONTRACTS))}.")
     if isinstance(body, bytes):
-        return Call(contract.read(body, {}), dict(contract.options))
+        return Call(contract.read(body, {}, {}), dict(contract.options))
     if not isinstance(body, dict) or "inputs" not in body:
         raise BadRequestError("There are no `inputs`.", 'Send {"inputs": …, "parameters": {…}}.')
     given = body.get("parameters")
     parameters = dict(given) if isinstance(given, dict) else {}
-    # Of old, parameters of some tasks stood beside the inputs.
-    parameters |= {
-        name: value for name, value in body.items() if name in ("normalize", "truncate") and value is not None
-    }
-    for name in NOT_FOR_VISITORS & set(parameters):
-        raise BadRequestError(f"`{name}` cannot be set by a request.", "Leave it out.")
-    options = contract.options | {name: value for name, value in parameters.items() if value is not None}
-    for name in ("max_new_tokens", "max_length"):
-        if isinstance(options.get(name), int | float):
-            options[name] = max(1, min(int(options[name]), MOST_TOKENS))
-    if task == "feature-extraction":
-        options = {
-            name: value for name, value in options.items() if name not in ("normalize", "truncate", "prompt_name")
-        }
-    return Call(contract.read(body["inputs"], parameters), options, bool(body.get("stream")))
+    inputs = contract.read(body["inputs"], parameters, body)
+    options = contract.options | options_of(task, parameters, body, task in WRITING)
+    return Call(inputs, options, bool(body.get("stream")), bool(parameters.get("details")))

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from samovar.server.errors import BusyError, GatewayTimeoutError, TooLargeError,
 from samovar.server.hub import Hub
 from samovar.server.inference.contract import Call
 from samovar.server.inference.files import of_model, weight
+from samovar.server.inference.inputs import File
 from samovar.server.services.snapshots import snapshot
 
 # A process with torch in it, before any weight.
@@ -31,7 +32,35 @@ OVERHEAD = 400 * 2**20
 MOST_WAITING = 64
 MOST_AT_ONCE = 32
 LONGEST_LINE = 256 * 2**20
+# How fast a model is loaded where none of its size was before: seconds at first, then bytes in a second.
+STARTING, READING = 4.0, 300e6
 Key = tuple[int, str, str]
+
+
+@dataclass
+class Counts:
+    """What the workers of this process have done since it began."""
+
+    calls: int = 0
+    batches: int = 0
+    """Messages that carried the calls: fewer than calls where visitors were answered together."""
+    cancelled: int = 0
+    loads: int = 0
+    evictions: int = 0
+    timeouts: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a model is from answering."""
+
+    name: str
+    """`absent`, `loading` or `ready`."""
+    seconds: float = 0.0
+    """Since loading began."""
+    expected: float = 0.0
+    """That loading takes in all."""
+    waiting: int = 0
 
 
 @dataclass
@@ -46,8 +75,11 @@ class Waiting:
 class Worker:
     """One process with one model."""
 
-    def __init__(self, key: Key, size: int) -> None:
-        self.key, self.size = key, size
+    def __init__(self, key: Key, size: int, counts: Counts) -> None:
+        self.key, self.size, self.counts = key, size, counts
+        self.began = time.monotonic()
+        self.loading: float | None = None
+        """How long loading took."""
         self.process: asyncio.subprocess.Process | None = None
         self.queue: list[Waiting] = []
         self.sent: dict[int, Waiting] = {}
@@ -86,6 +118,7 @@ class Worker:
         while line := await self.process.stdout.readline():
             message = json.loads(line)
             if "ready" in message:
+                self.loading = time.monotonic() - self.began
                 self.ready.set_result(None)
                 self.feed()
             elif "failed" in message:
@@ -120,6 +153,8 @@ class Worker:
             batch = [self.queue.pop(0) for _ in range(min(count, MOST_AT_ONCE))]
             message = {"calls": [{"id": one.number, **sendable(one.call)} for one in batch]}
         self.sent |= {one.number: one for one in batch}
+        self.counts.calls += len(batch)
+        self.counts.batches += 1
         with contextlib.suppress(OSError, RuntimeError):  # It has ended: `read` tells whoever waits.
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
@@ -127,7 +162,9 @@ class Worker:
         """Nobody waits for it any more."""
         if waiting in self.queue:
             self.queue.remove(waiting)
+            self.counts.cancelled += 1
         elif waiting.number in self.sent:
+            self.counts.cancelled += 1
             if self.process is not None and self.process.stdin is not None:
                 with contextlib.suppress(OSError, RuntimeError):
                     self.process.stdin.write(json.dumps({"cancel": waiting.number}).encode() + b"\n")
@@ -151,6 +188,9 @@ class Pool:
         self.workers: dict[Key, Worker] = {}
         self.numbers = itertools.count(1)
         self.starting = asyncio.Lock()
+        self.counts = Counts()
+        self.loaded: dict[Key, float] = {}
+        """How long each model took to load the last time."""
 
     @property
     def able(self) -> bool:
@@ -159,11 +199,27 @@ class Pool:
 
     async def run(self, repository_id: int, commit: str, task: str, call: Call) -> Any:
         """The answer of a model. Raises `UnprocessableError`, `TooLargeError`, `BusyError`, `GatewayTimeoutError`."""
-        async for message in self.messages(repository_id, commit, task, call):
-            return message["answer"]
+        return (await self.whole(repository_id, commit, task, call))["answer"]
+
+    async def whole(self, repository_id: int, commit: str, task: str, call: Call) -> dict[str, Any]:
+        """As `run`, with what the worker says beside the answer (`usage`)."""
+        async with contextlib.aclosing(self.messages(repository_id, commit, task, call)) as messages:
+            async for message in messages:
+                return message
         raise UnprocessableError("The model gave no answer.")
 
-    async def messages(self, repository_id: int, commit: str, task: str, call: Call) -> AsyncIterator[dict[str, Any]]:
+    def state(self, repository_id: int, commit: str, task: str, size: int) -> State:
+        """How far a model of that many bytes is."""
+        key = (repository_id, commit, task)
+        expected = self.loaded.get(key, STARTING + size / READING)
+        worker = self.workers.get(key)
+        if worker is None:
+            return State("absent", expected=expected)
+        if worker.loading is None:
+            return State("loading", time.monotonic() - worker.began, expected, len(worker.queue))
+        return State("ready", worker.loading, worker.loading, len(worker.queue) + len(worker.sent))
+
+    async def messages(self, repository_id: int, commit: str, task: str, call: Call) -> AsyncGenerator[dict[str, Any]]:
         """The worker's messages about one call, until the last; leaving early cancels it."""
         worker = await self.worker(repository_id, commit, task)
         if len(worker.queue) >= MOST_WAITING:
@@ -183,6 +239,7 @@ class Pool:
                         return
         except TimeoutError as error:
             # A pipeline cannot be interrupted: the process ends, and other visitors' calls with it.
+            self.counts.timeouts += 1
             if waiting.number in worker.sent and not call.stream:
                 self.workers.pop(worker.key, None)
                 await worker.end()
@@ -206,6 +263,8 @@ class Pool:
             self.workers.pop(key, None)
             raise
         worker.used = time.monotonic()
+        if worker.loading is not None:
+            self.loaded[key] = worker.loading
         return worker
 
     async def begin(self, key: Key) -> Worker:
@@ -214,21 +273,20 @@ class Pool:
         folder = await asyncio.to_thread(
             snapshot, self.hub, self.settings.data / "inference", repository_id, commit, of_model
         )
-        size = OVERHEAD + round(1.2 * await asyncio.to_thread(weight, folder))
+        size = needed(await asyncio.to_thread(weight, folder))
         budget = self.settings.inference_memory
         if size > budget:
-            raise TooLargeError(
-                f"The model needs about {size / 1e9:.1f} GB; models on this Hub may use {budget / 1e9:.1f} GB.",
-                "Download it, or ask the Hub's operator for a larger budget (inference_memory).",
-            )
+            raise too_large(size, budget)
         while sum(one.size for one in self.workers.values()) + size > budget:
             idle = [one for one in self.workers.values() if not one.busy]
             if not idle:
                 raise BusyError("All memory for models is in use.", "Try again in a moment.", {"Retry-After": "10"})
             oldest = min(idle, key=lambda one: one.used)
             self.workers.pop(oldest.key)
+            self.counts.evictions += 1
             await oldest.end()
-        worker = self.workers[key] = Worker(key, size)
+        worker = self.workers[key] = Worker(key, size, self.counts)
+        self.counts.loads += 1
         await worker.start(task, folder, self.settings.inference_threads or os.cpu_count() or 1)
         return worker
 
@@ -241,7 +299,28 @@ class Pool:
                 worker.ready.exception()
 
 
+def needed(weights: int) -> int:
+    """The memory that a model with so many bytes of weights is counted with."""
+    return OVERHEAD + round(1.2 * weights)
+
+
+def too_large(size: int, budget: int) -> TooLargeError:
+    """What a model over the budget is refused with."""
+    return TooLargeError(
+        f"The model needs about {size / 1e9:.1f} GB; models on this Hub may use {budget / 1e9:.1f} GB.",
+        "Download it, or ask the Hub's operator for a larger budget (inference_memory).",
+    )
+
+
 def sendable(call: Call) -> dict[str, Any]:
     """A call as JSON can carry it."""
-    inputs = {"bytes": base64.b64encode(call.inputs).decode()} if isinstance(call.inputs, bytes) else call.inputs
-    return {"inputs": inputs, "options": call.options}
+    return {"inputs": written(call.inputs), "options": call.options}
+
+
+def written(value: Any) -> Any:
+    """Files inside an input in base64."""
+    if isinstance(value, File):
+        return {"file": value.kind, "bytes": base64.b64encode(value.data).decode()}
+    if isinstance(value, dict):
+        return {key: written(one) for key, one in value.items()}
+    return value

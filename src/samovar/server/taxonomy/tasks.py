@@ -13,11 +13,12 @@ TASKS: dict[str, tuple[str, ...]] = {
         "depth-estimation", "image-classification", "object-detection", "image-segmentation", "text-to-image",
         "image-to-text", "image-to-image", "image-to-video", "unconditional-image-generation", "video-classification",
         "text-to-video", "zero-shot-image-classification", "mask-generation", "zero-shot-object-detection",
-        "text-to-3d", "image-to-3d", "image-feature-extraction", "keypoint-detection", "video-to-video",
+        "text-to-3d", "image-to-3d", "image-feature-extraction", "keypoint-detection", "keypoint-matching",
+        "video-to-video",
     ),
     "audio": (
         "text-to-speech", "text-to-audio", "automatic-speech-recognition", "audio-to-audio", "audio-classification",
-        "voice-activity-detection",
+        "zero-shot-audio-classification", "voice-activity-detection",
     ),
     "multimodal": (
         "audio-text-to-text", "image-text-to-text", "image-text-to-image", "visual-question-answering",
