@@ -286,6 +286,7 @@ from .auto import AutoModelForTextEncoding as AutoModelForTextEncoding
 from .auto import AutoModelForTokenClassification as AutoModelForTokenClassification
 from .auto import AutoTokenizer as AutoTokenizer
 from .config import Config as Config
+from .export.run import export_model as export_model
 from .generation.config import GenerationConfig as GenerationConfig
 from .generation.constraints import ForcedBOSTokenLogitsProcessor as ForcedBOSTokenLogitsProcessor
 from .generation.constraints import ForcedEOSTokenLogitsProcessor as ForcedEOSTokenLogitsProcessor

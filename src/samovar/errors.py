@@ -89,6 +89,10 @@ class NumericError(SamovarError, ArithmeticError):
     """A model's output is not finite."""
 
 
+class ExportError(SamovarError, RuntimeError):
+    """A model cannot be written for this runtime, or what was written differs from it."""
+
+
 class SaveError(SamovarError, OSError):
     """Nothing was saved, and what stood at the target is as it was."""
 

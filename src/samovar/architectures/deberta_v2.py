@@ -100,12 +100,14 @@ class DebertaV2Model(TextTransformer):
         buckets = max(config.position_buckets, 0)
         self.distances = RelativeTable(hidden, longest, buckets, norm if normalised else None)
 
-    def reading(self, kind: str, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None) -> Reading:
+    def reading(
+        self, kind: str, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None, whole: bool = False
+    ) -> Reading:
         real = mask if mask is not None and mask.ndim == 2 else None
         if real is not None:
             # What is real reads what is real; padding reads all.
             mask = (real[:, :, None] == 0) | (real[:, None, :] != 0)
-        reading = super().reading(kind, mask, x, past, position_ids)
+        reading = super().reading(kind, mask, x, past, position_ids, whole)
         return reading._replace(rotation=self.distances(x.shape[1], real))
 
 

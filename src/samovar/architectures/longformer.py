@@ -56,7 +56,9 @@ class LongformerModel(roberta.RobertaModel):
         self.reaches = [width // 2 for width in widths]
         self.layers = nn.ModuleList(longformer_block(config) for _ in range(count))
 
-    def readings(self, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None) -> list[Reading]:
+    def readings(
+        self, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None, whole: bool = False
+    ) -> list[Reading]:
         """The sight of each block; `mask` is 2 for tokens that read all."""
         if mask is None:
             mask = torch.ones(x.shape[:2], dtype=torch.long, device=x.device)

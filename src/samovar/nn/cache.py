@@ -135,6 +135,7 @@ class Cache:
 
     layer_class: type[LayerCache] = LayerCache
     paged: ClassVar[bool] = False
+    whole: ClassVar[bool] = False  # whether layers with a window give back all tokens
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit

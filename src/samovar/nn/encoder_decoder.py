@@ -155,9 +155,11 @@ class EncoderDecoder(Backbone):
         if cache is not None:
             mask = cache.extend_mask(mask, new)
         relative = self.decoder.relative_bias
-        if mask is None and new > 1 and (past or relative is not None):
+        # A trace serves a past of any length, so whether there is one is not asked there.
+        whole = cache is not None and cache.whole and len(cache.layers) > 0
+        if mask is None and (whole or (new > 1 and (past or relative is not None))):
             mask = x.new_ones(1, past + new)
-        bias = attention_bias(mask, x.dtype, True, new if past else None)
+        bias = attention_bias(mask, x.dtype, True, new if whole or past else None)
         if relative is None:
             return bias
         distances = relative(past + new, x.device, past).to(x.dtype)

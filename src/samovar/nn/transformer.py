@@ -217,11 +217,13 @@ class TextTransformer(Backbone):
         attentions, all_states, as_dict = self.switches(output_attentions, output_hidden_states, return_dict)
         cache = self.caches(past_key_values, use_cache) if self.causal else None
         past = 0 if cache is None else cache.get_seq_length()
+        # A trace serves a past of any length, so whether there is one is not asked there.
+        whole = cache is not None and cache.whole
         if position_ids is None and attention_mask is not None:
             position_ids = self.masked_positions(attention_mask, past)
         x = (
             self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds, past)
-            if past
+            if whole or past
             else self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
         )
         if cache is not None:
@@ -230,7 +232,7 @@ class TextTransformer(Backbone):
             kinds = self.layer_kinds or [FULL]
             readings = [Reading(None, self.turns(kind, x, 0, position_ids), self.windows.get(kind)) for kind in kinds]
         else:
-            readings = self.readings(attention_mask, x, past, position_ids)
+            readings = self.readings(attention_mask, x, past, position_ids, whole)
         memory = self.memory(encoder_hidden_states, encoder_attention_mask, cache)
         states, weights, cross = self.run_blocks(self.layers, x, None, attentions, cache, readings, memory)
         if self.norm is not None:
@@ -264,32 +266,39 @@ class TextTransformer(Backbone):
         """Positions of the new tokens where they depend on the mask; None: they count from the first column."""
         return None
 
-    def readings(self, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None) -> list[Reading]:
-        """What each block reads, or what all of them read: made once for each kind of block."""
+    def readings(
+        self, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None, whole: bool = False
+    ) -> list[Reading]:
+        """What each block reads, or what all of them read: made once for each kind of block.
+
+        `whole`: the cache gives all tokens back also where a block has a window.
+        """
         kinds = self.layer_kinds or [FULL]
-        made = {kind: self.reading(kind, mask, x, past, position_ids) for kind in dict.fromkeys(kinds)}
+        made = {kind: self.reading(kind, mask, x, past, position_ids, whole) for kind in dict.fromkeys(kinds)}
         return [made[kind] for kind in kinds]
 
-    def reading(self, kind: str, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None) -> Reading:
+    def reading(
+        self, kind: str, mask: Tensor | None, x: Tensor, past: int, position_ids: Tensor | None, whole: bool = False
+    ) -> Reading:
         """What a block of this kind reads: `mask` (batch, past + new), `x` (batch, new, hidden)."""
         new, window = x.shape[1], self.windows.get(kind)
         # A causal block with a window is given no more of the past than its first query sees.
-        keys = past + new if window is None or not self.causal else min(past, window - 1) + new
+        keys = past + new if window is None or not self.causal or whole else min(past, window - 1) + new
         if mask is not None and mask.ndim == 2:
             seen: Tensor | None = mask[:, mask.shape[1] - keys :]
         else:
             seen = mask
         # A trace serves texts of all lengths, so it does not ask whether this one fits into a window.
         tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if seen is None and ((past and new > 1) or (window is not None and (tracing or keys > window))):
+        if seen is None and (whole or (past and new > 1) or (window is not None and (tracing or keys > window))):
             seen = x.new_ones(1, keys)
-        bias = attention_bias(seen, x.dtype, self.causal, new if past else None, window)
+        bias = attention_bias(seen, x.dtype, self.causal, new if whole or past else None, window)
         if self.relative_bias is not None:
             distances = self.relative_bias(keys, x.device, past).to(x.dtype)
             bias = distances if bias is None else bias + distances
         if self.alibi is not None:
             if bias is None:
-                bias = attention_bias(x.new_ones(1, keys), x.dtype, self.causal, new if past else None, window)
+                bias = attention_bias(x.new_ones(1, keys), x.dtype, self.causal, new if whole or past else None, window)
             bias = self.alibi(mask, keys, x.device).to(x.dtype) + bias
         return Reading(bias, self.turns(kind, x, past, position_ids), window if self.causal else None)
 

@@ -1,0 +1,55 @@
+"""The formats: a module for each, which writes a part into a folder and runs what it wrote."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from samovar.errors import ExportError, did_you_mean
+from samovar.export.comparing import Runner
+from samovar.export.parts import Part
+from samovar.extras import require
+
+# Format → its module in this package.
+FORMATS = {
+    "onnx": "onnx_format",
+    "torchscript": "torchscript",
+    "torch-export": "torch_export",
+    "aoti": "aoti",
+    "jax": "jax_format",
+    "tensorflow": "tensorflow_format",
+    "openvino": "openvino_format",
+}
+
+
+class Format(Protocol):
+    """What a format's module has.
+
+    `PACKAGES` are needed beside torch; `OPTIONS` are the names that `write` takes as keywords. `write` puts the part's
+    files into `folder`, called after the part; `runner` reads them again, as a stranger would, and gives a function
+    from arrays by name to arrays in the order of the part's outputs.
+    """
+
+    PACKAGES: Sequence[str]
+    OPTIONS: Sequence[str]
+
+    def write(self, part: Part, folder: Path, **options: Any) -> None: ...
+
+    def runner(self, part: Part, folder: Path) -> Runner: ...
+
+
+def format_called(name: str, options: Mapping[str, Any]) -> Format:
+    """The format. Raises `ExportError` for unknown names and options, `MissingExtraError` without its packages."""
+    if name not in FORMATS:
+        hint = did_you_mean(name, FORMATS) or f"Known: {', '.join(FORMATS)}."
+        raise ExportError(f"Unknown export format {name!r}.", hint)
+    module = cast(Any, importlib.import_module(f"samovar.export.{FORMATS[name]}"))
+    for option in options:
+        if option not in module.OPTIONS:
+            hint = did_you_mean(option, module.OPTIONS) or f"It has: {', '.join(module.OPTIONS) or 'none'}."
+            raise ExportError(f"The format {name} has no option {option!r}.", hint)
+    for package in module.PACKAGES:
+        require(package, f"Exporting to {name}")
+    return cast(Format, module)

@@ -1,0 +1,93 @@
+"""The inputs of each kind of model, read off its class and configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import samovar
+from samovar.errors import InputTypeError, SamovarError, TaskError
+from samovar.export.inputs import Dim, Input
+from samovar.nn.conv_backbone import ConvBackbone
+from samovar.pipelines.registry import PIPELINE_REGISTRY
+from samovar.registry import backbone_class
+
+
+def inputs_of(model: Any, past: bool = False) -> list[Input]:
+    """What `model.forward` reads, in its order."""
+    if model.main_input_name == "pixel_values":
+        return [Input("pixel_values", image_dims(model), "pixels")]
+    config, names = model.config, inspect.signature(model.forward).parameters
+    rows: tuple[Dim, ...] = ("batch_size",)
+    if getattr(model, "task", "") == "multiple-choice":
+        rows = ("batch_size", "num_choices")
+    length: Dim = "sequence_length"
+    found = [
+        Input("input_ids", (*rows, length), "ids", config.vocab_size),
+        Input("attention_mask", (*rows, f"past_{length} + {length}" if past else length), "mask"),
+    ]
+    kinds = getattr(config, "type_vocab_sizes", None)
+    if kinds is not None:
+        found.append(Input("token_type_ids", (*rows, length, len(kinds)), "types", tuple(kinds)))
+    elif getattr(config, "type_vocab_size", 0) > 1 and "token_type_ids" in names:
+        found.append(Input("token_type_ids", (*rows, length), "types", config.type_vocab_size))
+    return found
+
+
+def image_dims(model: Any) -> tuple[Dim, ...]:
+    """Sizes of images: free for convolutions, those of the configuration where positions are counted."""
+    config = model.config
+    if isinstance(model.base_model, ConvBackbone):
+        return ("batch_size", config.num_channels, "height", "width")
+    size = config.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    return ("batch_size", config.num_channels, height, width)
+
+
+def loaded(model: Any, task: str | None, tokenizer: Any, image_processor: Any) -> tuple[Any, list[Any]]:
+    """The model, and what prepares its inputs: the objects given, or what lies beside the model.
+
+    Raises what loading raises, `TaskError` for a task that the checkpoint has no head for.
+    """
+    from samovar.model import Model
+
+    origin = model if isinstance(model, str | Path) else getattr(model, "name_or_path", "")
+    if isinstance(model, str | Path):
+        model = load(model, task)
+    elif not isinstance(model, Model):
+        raise InputTypeError(
+            f"A model or its name is exported, not {type(model).__name__}.",
+            "Give an object of this library, a folder or an id.",
+        )
+    reads_images = model.main_input_name == "pixel_values"
+    auto = samovar.AutoImageProcessor if reads_images else samovar.AutoTokenizer
+    given = image_processor if reads_images else tokenizer
+    if given is None and origin:
+        with contextlib.suppress(SamovarError):  # A checkpoint without one is exported without one.
+            given = auto.from_pretrained(origin)
+    return model, [] if given is None else [given]
+
+
+def load(origin: str | Path, task: str | None) -> Any:
+    """The model of a folder or id with the head for `task`, or with the one that it was saved with."""
+    if task is not None:
+        spec = PIPELINE_REGISTRY.find(task)
+        return first_that_loads(spec.auto_classes(), origin)
+    config = samovar.AutoConfig.from_pretrained(origin)
+    saved = (config.architectures or [""])[0]
+    backbone = backbone_class(config.model_type)
+    named = next((one for one in backbone.tasks.values() if one.__name__ == saved), backbone)
+    return named.from_pretrained(origin)
+
+
+def first_that_loads(classes: list[Any], origin: str | Path) -> Any:
+    """The first auto class that has this architecture. Raises `TaskError` where none has."""
+    for index, auto in enumerate(classes):
+        try:
+            return auto.from_pretrained(origin)
+        except TaskError:
+            if index == len(classes) - 1:
+                raise
+    raise TaskError("No class loads models for this task.", "Give a model object.")
