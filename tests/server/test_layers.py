@@ -16,7 +16,7 @@ FLOORS = {
     "db": 0, "repos": 0, "objects": 0, "taxonomy": 0, "search": 1, "services": 2, "inference": 3, "viewer": 3,
     "maintenance": 3, "http": 3, "api": 4, "web": 5,
 }  # fmt: skip
-SHARED = ("errors", "hub", "extras", "server")
+SHARED = ("errors", "hub", "extras", "server", "surface")
 # Dates are written in one form everywhere.
 ALLOWED = {("services", "samovar.server.http.dates")}
 
