@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import huggingface_hub.constants
 import pytest
 from people import People
 from running_hub import RunningHub
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,3 +46,16 @@ def people(hub):
     people = People(hub)
     yield people
     people.database.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        assert program, "Install Chromium: apt install chromium"
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        running.close()

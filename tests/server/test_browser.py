@@ -3,13 +3,12 @@ scripts; and no violation that axe finds."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "pipelines"))
 import tiny_checkpoints
@@ -32,10 +31,6 @@ Says what a *film* is like.
 print("tea")
 ```
 """
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +53,6 @@ def filled(hub, tmp_path_factory):
         path_or_fileobj=rows.encode(), path_in_repo="train.csv", repo_id="alice/films", repo_type="dataset"
     )
     return hub
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        assert program, "Install Chromium: apt install chromium"
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -45,6 +45,8 @@ class Batch(BaseModel):
     transfers: list[str] = Field(default=["basic"], max_length=20)
     objects: list[LfsObject] = Field(max_length=MOST_OBJECTS)
     hash_algo: str = Field(default="sha256", max_length=20)
+    resumable: bool = False
+    """Of this Hub: go on with the parts of an upload that was broken off; `arrived` says which are here."""
 
 
 class Part(BaseModel):
@@ -79,7 +81,7 @@ def answer_batch(request: Request, hub: Hub, caller: Caller, type_: RepoType, na
         raise BadRequestError("Large files are named by their SHA-256 here.", "Use hash_algo sha256.")
     in_parts = "multipart" in batch.transfers
     if batch.operation == "upload":
-        answers = for_git(lambda: lfs.upload(hub, caller, type_, name, wanted, in_parts))
+        answers = for_git(lambda: lfs.upload(hub, caller, type_, name, wanted, in_parts, batch.resumable))
     elif batch.operation == "download":
         answers = for_git(lambda: lfs.download(hub, caller, type_, name, wanted))
     else:
@@ -105,6 +107,8 @@ def described(hub: Hub, base: str, verify: str, one: lfs.Answer) -> dict[str, An
         if one.chunk is not None:
             urls = {str(at): f"{base}/api/lfs/parts/{part}" for at, part in enumerate(one.parts, 1)}
             upload["header"] = {"chunk_size": str(one.chunk), **urls}
+            if one.arrived:
+                upload["arrived"] = list(one.arrived)
         found["actions"] = {"upload": upload, "verify": {"href": verify}}
     return found
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from samovar.server.objects.store import SHA256
 from samovar.server.services import quota
 from samovar.server.services.access import Caller, find, require_files
 from samovar.server.services.large_files import Grant, bring, here, readable, use
+from samovar.server.services.parts import arrived
 
 # Purposes of tickets.
 PUT, PART, GET = "lfs-put", "lfs-part", "lfs-get"
@@ -42,6 +44,8 @@ class Answer:
     """Bytes of each part but the last; none: whole."""
     parts: Sequence[str] = ()
     """A ticket for each part, in order."""
+    arrived: Sequence[int] = ()
+    """Numbers of the parts that an upload which was broken off has left here."""
     get: str | None = None
     """A ticket to fetch the file."""
 
@@ -56,9 +60,11 @@ def wrong(hub: Hub, one: Wanted) -> HubError | None:
 
 
 def upload(
-    hub: Hub, caller: Caller, type_: str, name: str, wanted: Sequence[Wanted], in_parts: bool
+    hub: Hub, caller: Caller, type_: str, name: str, wanted: Sequence[Wanted], in_parts: bool, resumable: bool = False
 ) -> list[Answer]:  # fmt: skip
     """For each file a ticket to send it, unless it is here, or in another repository that the caller may read.
+
+    With `resumable`, parts that the same account has sent of the same file to the same repository still count.
 
     Whoever does not have a file gets the same answer whether the Hub has it or not. Raises what `access.find` and
     `quota.check` do.
@@ -76,10 +82,10 @@ def upload(
         for sha256 in known.keys() - mine.keys():
             bring(session, grant.repository_id, grant.account_id, sha256)
         use(session, grant.repository_id, mine)
-    return [offer(hub, grant, one, known.get(one.oid), in_parts) for one in wanted]
+    return [offer(hub, grant, one, known.get(one.oid), in_parts, resumable) for one in wanted]
 
 
-def offer(hub: Hub, grant: Grant, one: Wanted, known: int | None, in_parts: bool) -> Answer:
+def offer(hub: Hub, grant: Grant, one: Wanted, known: int | None, in_parts: bool, resumable: bool) -> Answer:
     """What is said of one file to be sent."""
     error = wrong(hub, one)
     if error is None and known is not None and known != one.size:
@@ -92,9 +98,10 @@ def offer(hub: Hub, grant: Grant, one: Wanted, known: int | None, in_parts: bool
         return Answer(one.oid, one.size, put=hub.signer.sign(PUT, content, lifetime))
     chunk = max(int(hub.settings.part), math.ceil(one.size / MOST_PARTS))
     count = math.ceil(one.size / chunk)
-    content |= {"upload": f"parts-{secrets.token_hex(16)}", "count": count}
+    upload = name_of(grant, one, chunk) if resumable else f"parts-{secrets.token_hex(16)}"
+    content |= {"upload": upload, "count": count}
     parts = [
-        {"upload": content["upload"], "grant": grant, "part": number,
+        {"upload": upload, "grant": grant, "part": number,
          "size": min(chunk, one.size - chunk * (number - 1))}
         for number in range(1, count + 1)
     ]  # fmt: skip
@@ -103,7 +110,14 @@ def offer(hub: Hub, grant: Grant, one: Wanted, known: int | None, in_parts: bool
         put=hub.signer.sign(PUT, content, lifetime),
         chunk=chunk,
         parts=[hub.signer.sign(PART, part, lifetime) for part in parts],
+        arrived=arrived(hub, upload, count) if resumable else (),
     )  # fmt: skip
+
+
+def name_of(grant: Grant, one: Wanted, chunk: int) -> str:
+    """The name of an upload that can be gone on with: the same for the same file, account, repository and parts."""
+    whole = f"{grant.repository_id} {grant.account_id} {one.oid} {one.size} {chunk}"
+    return f"parts-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
 
 def download(hub: Hub, caller: Caller, type_: str, name: str, wanted: Sequence[Wanted]) -> list[Answer]:

@@ -35,6 +35,12 @@ def keep(path: Path, ticket: dict[str, Any]) -> None:
         raise NotFoundError("This upload is over.", "Begin a new one.") from None
 
 
+def arrived(hub: Hub, upload: str, count: int) -> list[int]:
+    """The numbers of the parts that have come whole."""
+    folder = hub.objects.draft(upload)
+    return [number for number in range(1, count + 1) if (folder / str(number)).is_file()] if folder.is_dir() else []
+
+
 def complete(hub: Hub, ticket: dict[str, Any]) -> None:
     """Put the parts together, check the hash, and store the file. Asking again after success is no error.
 

@@ -61,12 +61,12 @@ def tree(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str,
     """A folder."""
     at = opened(hub, caller, type_, full, revision)
     if revision == DEFAULT and not path and referenced(at.git, DEFAULT) is None:
-        return page(request, "files", full, caller, **at.frame, path="", entries=[], trail=[], last=None)
+        return page(request, "files", full, caller, **at.frame, path="", entries=[], trail=[], last=None, begun=False)
     entries, _, commit = folder(at.git, revision, path, recursive=False, expand=True, after=None, limit=None)
     last = resolve(at.git, commit)
     return page(
         request, "files", f"{full} · {path or revision}", caller, **at.frame, path=path, entries=entries,
-        trail=trail(path), last=described(last),
+        trail=trail(path), last=described(last), begun=bool(path) or len(entries) > 1 or not at.frame["may_write"],
     )  # fmt: skip
 
 
