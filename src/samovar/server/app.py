@@ -74,6 +74,9 @@ STREAMS = ("upload", "git", "lfs", "xet", "inference")
 PAGES = (
     "static_files",
     "logging_in",
+    "home",
+    "account",
+    "organisations",
     "listing",
     "making",
     "tokens_page",
@@ -82,8 +85,8 @@ PAGES = (
     "rows",
     "trying",
     "uploading",
-    "repository",
     "profile",
+    "repository",
 )
 
 

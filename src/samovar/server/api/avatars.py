@@ -1,5 +1,5 @@
-"""A picture for each account, drawn from its name: no upload, no database, and the same answer for a name that nobody
-has."""
+"""A picture for each account: the one that it has chosen, else a letter drawn from its name, the same whether anybody
+has that name or not."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from samovar.server.api.context import base_url
+from samovar.server.api.context import HubOf, base_url
+from samovar.server.errors import NotFoundError
+from samovar.server.services import avatars
 
 router = APIRouter(tags=["accounts"])
 # The picture is only a picture, even when somebody opens it as a page.
 HEADERS = {
-    "Cache-Control": "public, max-age=86400",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "X-Content-Type-Options": "nosniff",
 }
+# A new picture is seen after this (seconds); a chosen one has an address of its own, and is kept for good.
+KEPT, YEAR = 300, 365 * 86400
 
 
 def avatar_url(request: Request, name: str) -> str:
@@ -29,9 +32,25 @@ def avatar_url(request: Request, name: str) -> str:
 
 
 @router.get("/api/avatars/{name:segment}.svg", response_class=Response)
-def avatar(name: Annotated[str, Path()]) -> Response:
-    """The first letter of the name on a colour of its own, as SVG."""
-    return Response(drawn(name), media_type="image/svg+xml", headers=HEADERS)
+def avatar(hub: HubOf, name: Annotated[str, Path()]) -> Response:
+    """The first letter of the name on a colour of its own, as SVG; or the way to the picture that was chosen."""
+    headers = HEADERS | {"Cache-Control": f"public, max-age={KEPT}"}
+    with hub.database.read() as session:
+        digest = avatars.digest_of(session, name.replace("\0", "\ufffd"))
+    if digest:
+        return RedirectResponse(f"/api/avatars/{quote(name, safe='')}/{digest}.webp", 302, headers)
+    return Response(drawn(name), media_type="image/svg+xml", headers=headers)
+
+
+@router.get("/api/avatars/{name:segment}/{digest:segment}.webp", response_class=Response)
+def chosen(hub: HubOf, name: Annotated[str, Path()], digest: Annotated[str, Path()]) -> Response:
+    """The picture that an account has chosen."""
+    with hub.database.read() as session:
+        data = avatars.picture(session, name.replace("\0", "\ufffd"), digest.replace("\0", "\ufffd"))
+    if data is None:
+        raise NotFoundError("There is no such picture.")
+    headers = HEADERS | {"Cache-Control": f"public, max-age={YEAR}, immutable"}
+    return Response(data, media_type="image/webp", headers=headers)
 
 
 def drawn(name: str) -> str:

@@ -60,10 +60,10 @@ def password(
 @router.put("/api/settings/profile")
 def profile(
     hub: HubOf, caller: CallerOf, fullname: Annotated[str | None, Body()] = None,
-    email: Annotated[str | None, Body()] = None,
+    email: Annotated[str | None, Body()] = None, bio: Annotated[str | None, Body()] = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Change the full name or the e-mail address (an empty one removes it)."""
-    accounts.describe(hub, caller, fullname, email)
+    """Change the full name, the text about oneself, or the e-mail address (an empty one removes it)."""
+    accounts.describe(hub, caller, fullname, email, bio)
     return {}
 
 

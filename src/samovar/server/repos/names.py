@@ -20,6 +20,8 @@ RESERVED = frozenset(
     undefined uploads users v1 v2 viewer www xet
     """.split()  # noqa: SIM905
 )
+# Behind an account's name these are pages about the account.
+TABS = frozenset({"likes"})
 LONGEST_PATH = 1000
 MOST_SEGMENTS = 40
 LONGEST_SEGMENT = 255
@@ -44,6 +46,8 @@ def repository_name(name: str) -> str:
             f"{printable(name)} cannot be a repository's name.",
             "Use up to 96 letters, digits, '-', '_' and '.', without '--', '..' or '.git' at the end.",
         )
+    if name.lower() in TABS:
+        raise BadRequestError(f"{name} is an address of the Hub itself.", "Choose another name.")
     return name
 
 

@@ -18,7 +18,7 @@ from samovar.server.services.audit import record
 from samovar.server.services.rates import SIGN_UP
 
 LONGEST_EMAIL = 254
-LONGEST_FULL_NAME = 200
+LONGEST_FULL_NAME, LONGEST_BIO = 200, 500
 
 
 def add_user(
@@ -117,11 +117,18 @@ def reset_password(database: Database, caller: Caller, name: str, password: str)
         record(session, caller, "password.reset", account.name)
 
 
-def describe(hub: Hub, caller: Caller, full_name: str | None, email: str | None) -> None:
-    """Change what the caller's account says of them. Raises `BadRequestError`."""
-    account_id = caller.require_person()
+def described(full_name: str | None, bio: str | None) -> None:
+    """Raises `BadRequestError` for what an account cannot say of itself."""
     if full_name is not None and (len(full_name) > LONGEST_FULL_NAME or not unicode_safe(full_name)):
         raise BadRequestError("This cannot be a name.", f"Use up to {LONGEST_FULL_NAME} characters on one line.")
+    if bio is not None and (len(bio) > LONGEST_BIO or not unicode_safe(bio.replace("\n", " "))):
+        raise BadRequestError("The text about you is too long.", f"Use up to {LONGEST_BIO} characters.")
+
+
+def describe(hub: Hub, caller: Caller, full_name: str | None, email: str | None, bio: str | None = None) -> None:
+    """Change what the caller's account says of them. Raises `BadRequestError`."""
+    account_id = caller.require_person()
+    described(full_name, bio)
     if email and not plausible(email):
         raise BadRequestError("This is no e-mail address.", "Write it as name@example.org.")
     with hub.database.write() as session:
@@ -130,4 +137,6 @@ def describe(hub: Hub, caller: Caller, full_name: str | None, email: str | None)
             account.full_name = full_name
         if email is not None:
             account.email = email or None
+        if bio is not None:
+            account.bio = bio
         record(session, caller, "user.describe", account.name)

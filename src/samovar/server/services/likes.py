@@ -61,3 +61,21 @@ def liked(
         .limit(limit)
     )
     return [(like, repository) for like, repository in rows]
+
+
+def newest(session: Session, caller: Caller, account_id: int, limit: int, skip: int = 0) -> list[tuple[RepoType, int]]:
+    """(type, id) of the repositories that an account likes and the caller sees, the last liked first."""
+    rows = session.execute(
+        select(Repository.type, Repository.id)
+        .join(Like, Like.repository_id == Repository.id)
+        .where(Like.account_id == account_id, visible_to(caller))
+        .order_by(Like.created_at.desc(), Repository.id.desc())
+        .offset(skip)
+        .limit(limit)
+    )
+    return [(row.type, row.id) for row in rows]
+
+
+def likes(session: Session, caller: Caller, repository_id: int) -> bool:
+    """Whether the caller likes a repository."""
+    return caller.account_id is not None and session.get(Like, (caller.account_id, repository_id)) is not None

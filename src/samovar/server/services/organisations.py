@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from samovar.server.db.engine import Database
 from samovar.server.db.tables import Account, Membership, Repository
 from samovar.server.errors import BadRequestError, ConflictError, ForbiddenError, NotFoundError
-from samovar.server.repos.names import account_name, unicode_safe
+from samovar.server.repos.names import account_name
 from samovar.server.services.access import ROLES, Caller, find_account
-from samovar.server.services.accounts import LONGEST_FULL_NAME
+from samovar.server.services.accounts import described
 from samovar.server.services.audit import record
 
 
@@ -19,8 +19,7 @@ def create(database: Database, caller: Caller, name: str, full_name: str = "") -
     """Make an organisation that the caller runs; its id. Raises `BadRequestError`, `ConflictError`."""
     user_id = caller.require_person()
     account_name(name)
-    if len(full_name) > LONGEST_FULL_NAME or not unicode_safe(full_name):
-        raise BadRequestError("This cannot be a name.", f"Use up to {LONGEST_FULL_NAME} characters on one line.")
+    described(full_name, None)
     try:
         with database.write() as session:
             account = Account(kind="org", name=name, name_key=name.lower(), full_name=full_name)
@@ -50,13 +49,14 @@ def run_by(session: Session, caller: Caller, name: str) -> Account:
     return account
 
 
-def describe(database: Database, caller: Caller, name: str, full_name: str) -> None:
-    """Change the organisation's full name. Raises `NotFoundError`, `ForbiddenError`, `BadRequestError`."""
-    if len(full_name) > LONGEST_FULL_NAME or not unicode_safe(full_name):
-        raise BadRequestError("This cannot be a name.", f"Use up to {LONGEST_FULL_NAME} characters on one line.")
+def describe(database: Database, caller: Caller, name: str, full_name: str, bio: str | None = None) -> None:
+    """Change what the organisation says of itself. Raises `NotFoundError`, `ForbiddenError`, `BadRequestError`."""
+    described(full_name, bio)
     with database.write() as session:
         account = run_by(session, caller, name)
         account.full_name = full_name
+        if bio is not None:
+            account.bio = bio
         record(session, caller, "organisation.describe", account.name)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from samovar.server.api.context import SINGULAR, HubOf
 from samovar.server.api.filters import read_query, read_sort
@@ -118,12 +118,6 @@ class State:
     def link(self, parameters: dict[str, list[str]]) -> str:
         """The address, in a stable order."""
         return link(self.path, **{name: parameters[name] for name in sorted(parameters)})
-
-
-@router.get("/")
-def home() -> Response:
-    """The models: what most people come for."""
-    return RedirectResponse("/models", 302)
 
 
 @router.get("/models")

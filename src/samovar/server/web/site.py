@@ -29,6 +29,11 @@ from samovar.server.web.languages import choose, languages
 HERE = Path(__file__).parent
 LANGUAGE, THEME = "samovar_language", "samovar_theme"
 THEMES = ("light", "dark")
+# The places of the head of every page.
+PLACES = (
+    ("/models", "Models"), ("/datasets", "Datasets"), ("/spaces", "Spaces"), ("/tasks", "Tasks"),
+    ("/metrics", "Metrics"), ("/docs", "Docs"),
+)  # fmt: skip
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -73,7 +78,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters.update(short=numbers.short, size=numbers.size)
-    made.globals.update(asset=asset)
+    made.globals.update(asset=asset, places=PLACES)
     return made
 
 

@@ -43,6 +43,11 @@ class Snippet:
     html: Markup
 
 
+def call_of(task: str) -> str:
+    """What a first call of that task's pipeline looks like."""
+    return CALLS.get(task, '("Tea is ready.")')
+
+
 def snippets(type_: RepoType, repository: Repository, config: dict[str, Any], base: str) -> list[Snippet]:
     """The ways to use a repository from this Hub."""
     name, folder = repository.name, "" if type_ == "model" else f"{type_}s/"
@@ -57,7 +62,7 @@ def snippets(type_: RepoType, repository: Repository, config: dict[str, Any], ba
                 "print(model.similarity(vectors, vectors))",
             ))  # fmt: skip
         if task:
-            call = CALLS.get(task, '("Tea is ready.")')
+            call = call_of(task)
             found.append(
                 (
                     "Pipeline",

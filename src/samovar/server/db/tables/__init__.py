@@ -3,6 +3,7 @@
 from samovar.server.db.tables.accounts import (
     Account,
     AuditEntry,
+    Avatar,
     DeviceGrant,
     Invitation,
     LoginSession,
@@ -32,6 +33,7 @@ __all__ = [
     "AccessRequest",
     "Account",
     "AuditEntry",
+    "Avatar",
     "Base",
     "Conversion",
     "DeletedRepository",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from samovar.server.db.tables.base import Base, now
@@ -23,6 +23,8 @@ class Account(Base):
     name_key: Mapped[str] = mapped_column(String(96), unique=True)
     """The name in lower case: names that differ in case alone are the same."""
     full_name: Mapped[str] = mapped_column(String(200), default="")
+    bio: Mapped[str] = mapped_column(String(500), default="")
+    """What the account says of itself, as plain text."""
     email: Mapped[str | None] = mapped_column(String(254))
     """As the person gave it. Nobody has checked it, so it identifies nobody and need not be the only one."""
     password: Mapped[str | None] = mapped_column(String(255))
@@ -32,6 +34,18 @@ class Account(Base):
     quota: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes; none: the Hub's own setting."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Avatar(Base):
+    """The picture that an account has chosen; an account without one gets a drawn letter."""
+
+    __tablename__ = "avatars"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(16))
+    """The beginning of the SHA-256 of `data`: the picture's address changes with it."""
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    """WebP, made by this Hub."""
 
 
 class Membership(Base):
