@@ -14,6 +14,7 @@ COMMANDS = {
     "user": "add, list and lock out users",
     "token": "make, list and revoke access tokens",
     "invite": "make an invitation to sign up or to join an organisation",
+    "alias": "let a name without an owner lead to a repository",
     "gc": "remove large files that nothing refers to any more",
     "fsck": "check that everything stored is whole",
     "backup": "copy the Hub into a folder while it runs",

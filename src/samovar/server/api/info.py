@@ -8,7 +8,6 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse
 
 from samovar.server.api.context import CallerOf, HubOf, Plural, repo_type
-from samovar.server.errors import RepositoryNotFoundError
 from samovar.server.services import scans
 from samovar.server.services.information import Revisions, information
 from samovar.server.services.sharded import shard_headers
@@ -54,12 +53,6 @@ def safetensors_metadata(
 ) -> JSONResponse:  # fmt: skip
     """The headers of all the shards that an index file names."""
     return JSONResponse(shard_headers(hub, caller, f"{owner}/{name}", path))
-
-
-@router.get("/api/{kind:kind}/{name:segment}")
-def info_without_owner(caller: CallerOf, kind: Annotated[Plural, Path()], name: Annotated[str, Path()]) -> JSONResponse:
-    """A name without an owner: this Hub has none such."""
-    raise RepositoryNotFoundError(anonymous=caller.anonymous)
 
 
 def answer(
