@@ -10,10 +10,10 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-clients bench bench-hub lint assets test-assets test-programs clean
+.PHONY: help demo test test-fast test-clients bench bench-hub docs lint assets test-assets test-programs clean
 
 help: ## list these commands
-	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune and run a sentiment classifier on real film reviews"
+	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune a sentiment classifier on real film reviews, and try it on a page"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{ name = $$2; $$1 = $$2 = ""; printf "make %-12s%s\n", name, $$0 }'
 
 demo: $(RUNS_MODELS) assets
@@ -34,6 +34,9 @@ bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference
 bench-hub: $(RUNS_TESTS) ## the Hub's search over 1,000,000 models, and its transfers beside nginx
 	@$(BIN)/python benchmarks/hub_search.py $(ARGS)
 	@$(BIN)/python benchmarks/hub_transfer.py
+
+docs: $(RUNS_TESTS) ## the documentation as static HTML in build/docs
+	@$(BIN)/python -m samovar.server.web.docs --output build/docs
 
 lint: $(RUNS_TESTS) ## style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
@@ -57,7 +60,7 @@ clean: ## remove .venv, .venv-clients and what builds and tools left
 
 $(RUNS_MODELS): pyproject.toml constraints.txt scripts/environment.sh
 	@echo "Making the environment in .venv"
-	@scripts/environment.sh train
+	@scripts/environment.sh train,hub
 	@touch $@
 
 # Installing the larger set covers the smaller one, so that tests do not install twice.

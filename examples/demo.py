@@ -6,7 +6,8 @@
 A pretrained sentence encoder (all-MiniLM-L6-v2, BERT with 6 layers) reads snippets of film reviews. `Trainer` fine-
 tunes all of it with a new head; beside it stands a linear classifier on the encoder's embeddings as they are.
 What is saved is an ordinary checkpoint folder, which every tool of the field reads; the answers come from
-`pipeline("sentiment-analysis", model=folder)` and nothing else.
+`pipeline("sentiment-analysis", model=folder)` and nothing else. At the end a Hub of one's own serves the model's page,
+where anybody may type a sentence (`demo_hub.py`).
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
 
 import numpy as np
 import torch
-from fetch_assets import ENCODER, AssetError, assets_folder, fetch, snippets
+from demo_data import EXAMPLES, LABELS, Rated, film_reviews, rated, stage
+from demo_hub import add_options, show, write_card
+from fetch_assets import ENCODER, AssetError, assets_folder, fetch
 
 from samovar import (
     AutoModelForSequenceClassification,
@@ -38,34 +37,6 @@ from samovar import (
     pipeline,
 )
 from samovar.errors import SamovarError
-
-LABELS = {0: "negative", 1: "positive"}
-UNDECIDED = 0.5  # Snippets whose mean rating (−4…4) is nearer to zero than this are neither: left out.
-HELD_OUT = 2000
-EXAMPLES = (
-    "A quiet, clever film that I could watch again tomorrow.",
-    "Two hours of my life that nobody will give back to me.",
-    "The acting is fine, but the story goes nowhere.",
-    "Not bad at all!",
-)
-
-Rated = list[tuple[str, int]]  # text, label
-
-
-@contextmanager
-def stage(label: str) -> Iterator[list[str]]:
-    """Print a step's name, then its time and what it has to say."""
-    print(f"  {label:<50}", end="", flush=True)
-    began, notes = time.perf_counter(), list[str]()
-    yield notes
-    if sys.stdout.isatty():  # A progress bar may have taken the line.
-        print(f"\r  {label:<50}", end="")
-    print(f"{time.perf_counter() - began:6.1f} s   {'  '.join(notes)}", flush=True)
-
-
-def rated(kind: str) -> Rated:
-    """Snippets that their raters found positive or negative, with the label."""
-    return [(text, int(rating > 0)) for rating, text in snippets(kind) if abs(rating) >= UNDECIDED]
 
 
 def linear_probe(source: Path, training: Rated, held_out: Rated) -> float:
@@ -112,9 +83,7 @@ def majority(data: Rated) -> float:
 def make_classifier(folder: Path, epochs: float, texts: int | None, seed: int) -> None:
     """Fine-tune the classifier, save it to `folder`, and print how good it is on texts that it has not seen."""
     with stage("reading the snippets") as notes:
-        films = rated("movies")
-        random.shuffle(films)
-        held_out, training = films[:HELD_OUT][:texts], films[HELD_OUT:][:texts]
+        training, held_out = (films[:texts] for films in film_reviews(seed))
         elsewhere = {"product reviews": rated("products")[:texts], "tweets": rated("tweets")[:texts]}
         notes.append(f"{len(training):,} to learn from, {len(held_out):,} held out")
     with stage(f"loading {ENCODER.folder}") as notes:
@@ -155,35 +124,27 @@ def make_classifier(folder: Path, epochs: float, texts: int | None, seed: int) -
     print(f"\n  {'accuracy on':<26}{'texts':>7}{'Samovar':>10}{'majority':>10}{'probe':>10}")
     for name, count, ours, baseline in rows:
         print(f"  {name:<26}{count:>7,}{ours:>10.1%}{baseline:>10.1%}{f'{probe:.1%}' if 'held' in name else '':>10}")
+    write_card(folder, rows)
     print("  (product reviews and tweets are other kinds of text than it learned from)")
     print(f"  curves and numbers: {folder / 'report' / 'index.html'}")
 
 
-def answer(folder: Path, sentences: list[str]) -> None:
-    """Answer on the sentences given, else on those typed at the terminal, else on examples."""
+def answer(folder: Path, sentences: Sequence[str]) -> None:
+    """Answer on the sentences."""
     classify = pipeline("sentiment-analysis", model=folder)
-
-    def show(sentence: str) -> None:
+    print("\nAnswers")
+    for sentence in sentences:
         [found] = classify([sentence])
         print(f"  {found['label']:<9}{found['score']:6.1%}  {sentence}")
-
-    print("\nAnswers")
-    for sentence in sentences or EXAMPLES:
-        show(sentence)
-    if not sentences and sys.stdin.isatty():
-        print("\nYour own sentences (an empty line ends):")
-        while sentence := input("> ").strip():
-            show(sentence)
 
 
 def main() -> int:
     """Run the demo; 1 when something that it needs is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sentences", nargs="*", help="your own sentences; asked for on a terminal when absent")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "sentiment", help="where the model is saved")
+    parser.add_argument("sentences", nargs="*", help="your own sentences")
+    add_options(parser)
     parser.add_argument("--epochs", type=float, default=1, help="passes over the training snippets")
     parser.add_argument("--texts", type=int, help="use at most so many snippets of each kind (default: all)")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
     torch.manual_seed(options.seed)
@@ -192,14 +153,15 @@ def main() -> int:
     print(f"Sentiment from film reviews ({torch.get_num_threads()} threads)")
     try:
         make_classifier(options.folder, options.epochs, options.texts, options.seed)
-        answer(options.folder, options.sentences)
+        answer(options.folder, options.sentences or EXAMPLES)
+        print(f"\nThe model is in {options.folder}; use it anywhere:")
+        print(f'  from samovar import pipeline\n  pipeline("sentiment-analysis", model="{options.folder}")("…")')
+        show(options.folder, options.hub, options.seed, options.serve and sys.stdin.isatty(), began)
     except (SamovarError, AssetError) as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, EOFError):
+    except KeyboardInterrupt:
         print()
-    print(f"\n{time.perf_counter() - began:.0f} s in all. The model is in {options.folder}; use it anywhere:")
-    print(f'  from samovar import pipeline\n  pipeline("sentiment-analysis", model="{options.folder}")("…")')
     return 0
 
 

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Make or complete .venv, the environment of this repository: `scripts/environment.sh train` for running and training models,
-# `scripts/environment.sh dev` for tests and benchmarks on top. Safe to repeat; says what to do when something is missing.
+# Make or complete .venv, the environment of this repository: `scripts/environment.sh train,hub` for training models and
+# serving them, `scripts/environment.sh dev` for tests and benchmarks on top. Safe to repeat; says what to do when
+# something is missing.
 set -u
 cd "$(dirname "$0")/.."
-extra=${1:-train}
+extra=${1:-train,hub}
 log=.venv/install.log
 
 stop() { # cause, next step
@@ -81,6 +82,6 @@ else
     echo "  1/3 the environment is there"
 fi
 
-if [ "$extra" = train ]; then about="about a minute, once"; else about="about two minutes, once"; fi
+if [ "$extra" = dev ]; then about="about two minutes, once"; else about="about a minute, once"; fi
 step "2/3 installing torch ($about)" pip_install "$(grep '^torch==' constraints.txt)" || pip_failed
 step "3/3 installing samovar[$extra] ($about)" pip_install --editable ".[$extra]" || pip_failed
