@@ -151,3 +151,90 @@ def test_the_start_page_shows_what_the_visitor_may_see(hub, people, browser):
     assert f"{browser.name}/</span>secret-blend" in mine
     assert "secret-blend" not in theirs
     assert 'href="/docs/hub/search#trending"' in mine
+
+
+def test_a_repository_is_liked_from_its_page_and_stands_among_ones_likes(hub, people, browser):
+    owner = people.user("owner")
+    client = people.client(owner)
+    client.create_repo(f"{owner}/tea")
+    client.create_repo(f"{owner}/cups", repo_type="dataset")
+    root = f"/{owner}/tea"
+    assert 'name="liked" value="yes"' in browser.get(root).text
+    liked = browser.submit(f"{root}/like", csrf=browser.csrf, liked="yes")
+    assert (liked.status_code, liked.headers["location"]) == (303, root)
+    assert browser.submit(f"/datasets/{owner}/cups/like", csrf=browser.csrf, liked="yes").status_code == 303
+    assert hub.nobody.model_info(f"{owner}/tea").likes == 1
+    # Every tab of the repository knows.
+    for tab in (root, f"{root}/tree/main", f"{root}/commits/main"):
+        assert 'aria-pressed="true">♥' in browser.get(tab).text, tab
+    shown = re.findall(r'class="name" href="([^"]+)"', httpx.get(f"{hub.url}/{browser.name}/likes").text)
+    assert shown == [f"/datasets/{owner}/cups", root]
+    client.update_repo_settings(f"{owner}/tea", private=True)
+    assert root not in browser.get(f"/{browser.name}/likes").text
+    assert browser.submit(f"{root}/like", csrf=browser.csrf, liked="no").status_code == 404
+    client.update_repo_settings(f"{owner}/tea", private=False)
+    browser.submit(f"{root}/like", csrf=browser.csrf, liked="no")
+    assert hub.nobody.model_info(f"{owner}/tea").likes == 0
+    assert f'href="/login?next={root}"' in httpx.get(hub.url + root).text
+    # No repository can be called like a tab of its owner.
+    assert browser.submit("/new", csrf=browser.csrf, kind="models", name="likes").status_code == 400
+
+
+GATE = b"""---
+extra_gated_prompt: You brew it **yourself**. <script>alert(1)</script>
+extra_gated_button_content: Send
+extra_gated_fields:
+  Company: text
+  Use:
+    type: select
+    options: [Home, {label: At work, value: work}]
+  I agree: checkbox
+---
+# Recipes
+"""
+
+
+def test_somebody_asks_for_access_and_the_owner_answers(hub, people, browser):
+    owner = people.user("owner")
+    client = people.client(owner)
+    client.create_repo(f"{owner}/gated")
+    client.upload_file(path_or_fileobj=GATE, path_in_repo="README.md", repo_id=f"{owner}/gated")
+    client.update_repo_settings(f"{owner}/gated", gated="manual")
+    root = f"/{owner}/gated"
+    assert 'name="Company"' not in httpx.get(hub.url + root).text
+    form = browser.get(root).text
+    for part in (
+        "<strong>yourself</strong>",
+        'name="Company"',
+        '<option value="work">At work',
+        'name="I agree"',
+        ">Send<",
+    ):
+        assert part in form, part
+    assert "alert" not in form
+    answers = {"Company": "ACME", "Use": "work", "I agree": "yes"}
+    assert browser.submit(f"{root}/ask-access", csrf=browser.csrf, **answers | {"Company": " "}).status_code == 400
+    assert browser.submit(f"{root}/ask-access", csrf=browser.csrf, **answers).status_code == 303
+    assert "You have asked for access." in browser.get(root).text
+    assert browser.get(f"{root}/settings/access").status_code == 403
+    assert browser.get(f"{root}/resolve/main/README.md").status_code == 403
+    with Browser(hub.url) as keeper:
+        keeper.log_in(owner)
+        here = f"{root}/settings/access"
+        assert "1 request waits" in keeper.get(root).text
+        asked = keeper.get(here).text
+        assert browser.name in asked
+        assert "ACME" in asked
+        refused = {"user": browser.name, "deed": "rejected", "reason": "Not for <b>work</b>."}
+        assert keeper.submit(here, csrf=keeper.csrf, **refused).status_code == 303
+        assert "Not for &lt;b&gt;work&lt;/b&gt;." in browser.get(root).text
+        assert browser.name in keeper.get(f"{here}?status=rejected").text
+        let_in = keeper.submit(here, csrf=keeper.csrf, user=browser.name, deed="accepted", status="rejected")
+        assert let_in.headers["location"] == f"{here}?status=rejected"
+        assert browser.get(f"{root}/resolve/main/README.md").status_code == 200
+        friend = people.user()
+        assert keeper.submit(here, csrf=keeper.csrf, user=friend, deed="grant", status="accepted").status_code == 303
+        assert friend in keeper.get(f"{here}?status=accepted").text
+        unknown = keeper.submit(here, csrf=keeper.csrf, user="nobody-at-all", deed="grant")
+        assert unknown.status_code == 404
+        assert 'role="alert"' in unknown.text

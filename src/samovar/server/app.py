@@ -81,6 +81,8 @@ PAGES = (
     "making",
     "tokens_page",
     "docs",
+    "liking",
+    "gate",
     "files",
     "rows",
     "trying",

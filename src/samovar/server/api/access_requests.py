@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
-from starlette.responses import RedirectResponse
 
-from samovar.server.api.context import WEB_PREFIX, CallerOf, HubOf, Plural, repo_type
-from samovar.server.api.forms import Submitted, submitted
+from samovar.server.api.context import CallerOf, HubOf, Plural, repo_type
 from samovar.server.api.paging import PageOf, linked
 from samovar.server.errors import BadRequestError
 from samovar.server.http.dates import iso
 from samovar.server.services import gating
-from samovar.server.services.access import RepoType
 
 router = APIRouter(tags=["access requests"])
 Kind = Annotated[Plural, Path()]
 Owner = Annotated[str, Path()]
 Name = Annotated[str, Path()]
-FormOf = Annotated[Submitted, Depends(submitted)]
 LARGEST_NUMBER = 2**63 - 1
 
 
@@ -91,31 +87,6 @@ def ask(
     """Ask for access: `{"fields": {…}}`, or nothing → `{"status": "pending" or "accepted"}`."""
     fields = dict(asked.fields) if asked else {}
     return {"status": gating.ask(hub.database, caller, repo_type(kind), f"{owner}/{name}", fields)}
-
-
-@router.post("/datasets/{owner:segment}/{name:segment}/ask-access", include_in_schema=False)
-def ask_for_dataset(hub: HubOf, form: FormOf, owner: Owner, name: Name) -> Response:
-    """Ask on a data set's page."""
-    return asked_on_page(hub, form, "dataset", f"{owner}/{name}")
-
-
-@router.post("/spaces/{owner:segment}/{name:segment}/ask-access", include_in_schema=False)
-def ask_for_space(hub: HubOf, form: FormOf, owner: Owner, name: Name) -> Response:
-    """Ask on a space's page."""
-    return asked_on_page(hub, form, "space", f"{owner}/{name}")
-
-
-@router.post("/{owner:segment}/{name:segment}/ask-access", include_in_schema=False)
-def ask_for_model(hub: HubOf, form: FormOf, owner: Owner, name: Name) -> Response:
-    """Ask on a model's page."""
-    return asked_on_page(hub, form, "model", f"{owner}/{name}")
-
-
-def asked_on_page(hub: HubOf, form: Submitted, type_: RepoType, name: str) -> Response:
-    """Ask with the fields of the page's form, and go back to the page."""
-    fields = {key: value for key, value in form.fields.items() if key != "csrf"}
-    gating.ask(hub.database, form.caller, type_, name, fields)
-    return RedirectResponse(f"/{WEB_PREFIX[type_]}{name}", 303)
 
 
 def numbered(request_id: str | None) -> int | None:

@@ -35,8 +35,8 @@ def columns(values: list[tuple[str, int]], width: int = 120, height: int = 28) -
     return f'<svg class="chart" viewBox="0 0 {width} {height}" aria-hidden="true">{shapes}</svg>'
 
 
-def bars(rows: list[tuple[str, float]], width: int = 480) -> str:
-    """Horizontal bars of values between 0 and 1, each with its name and number."""
+def bars(rows: list[tuple[str, float]], width: int = 480, whole: float = 1.0) -> str:
+    """Horizontal bars of values between 0 and `whole`, each with its name and number."""
     row, bar = 34, 10
     parts = []
     for at, (name, value) in enumerate(rows):
@@ -44,12 +44,17 @@ def bars(rows: list[tuple[str, float]], width: int = 480) -> str:
         label = name if len(name) <= 60 else f"{name[:59]}…"
         parts.append(
             f'<text x="0" y="{top + 13}">{escape(label)}</text>'
-            f'<text x="{width}" y="{top + 13}" text-anchor="end">{value:.3f}</text>'
+            f'<text x="{width}" y="{top + 13}" text-anchor="end">{number(value)}</text>'
             f'<rect class="track" x="0" y="{top + 19}" width="{width}" height="{bar}" rx="3"/>'
-            f'<rect x="0" y="{top + 19}" width="{width * value:.1f}" height="{bar}" rx="3"/>'
+            f'<rect x="0" y="{top + 19}" width="{width * value / whole:.1f}" height="{bar}" rx="3"/>'
         )
-    summary = "; ".join(f"{name}: {value:.3f}" for name, value in rows)
+    summary = "; ".join(f"{name}: {number(value)}" for name, value in rows)
     return (
         f'<svg class="chart bars" viewBox="0 0 {width} {row * len(rows)}" role="img" aria-label="{escape(summary)}">'
         f"{''.join(parts)}</svg>"
     )
+
+
+def number(value: float) -> str:
+    """A value as it stands beside its bar."""
+    return f"{value:.3f}" if value <= 1 else f"{value:.4g}"

@@ -15,6 +15,7 @@ from samovar.server.hub import Hub
 from samovar.server.repos import commits as git_commits
 from samovar.server.repos.history import difference, log
 from samovar.server.repos.revisions import DEFAULT, referenced, resolve
+from samovar.server.services import likes
 from samovar.server.services.access import Caller, RepoType, find
 from samovar.server.services.files import File, find_file
 from samovar.server.services.listing import folder
@@ -46,13 +47,14 @@ def opened(hub: Hub, caller: Caller, type_: RepoType, full: str, revision: str =
     """The repository, for a caller who may see it."""
     with hub.database.read() as session:
         repository = find(session, type_, full, caller)
+        liked = likes.likes(session, caller, repository.id)
     git = hub.folders.open(repository.id)
     root = f"/{WEB_PREFIX[type_]}{repository.name}"
     names = sorted(one.removeprefix("refs/heads/") for one in git.references if one.startswith("refs/heads/"))
     tags = sorted(one.removeprefix("refs/tags/") for one in git.references if one.startswith("refs/tags/"))
     frame = {
         "type": type_, "kind": f"{type_}s", "repository": repository, "root": root, "tab": "files", "branches": names,
-        "tags": tags, "revision": revision, "may_write": caller.may_write(repository), "liked": False,
+        "tags": tags, "revision": revision, "may_write": caller.may_write(repository), "liked": liked,
     }  # fmt: skip
     return Opened(repository, git, root, frame)
 

@@ -11,19 +11,23 @@ from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
 from samovar.server.api.context import WEB_PREFIX, HubOf, base_url
-from samovar.server.db.tables import DownloadDay, Like, Repository, RepositoryContent
+from samovar.server.db.tables import DownloadDay, Repository, RepositoryContent
 from samovar.server.db.tables.base import now
 from samovar.server.hub import Hub
 from samovar.server.repos.revisions import DEFAULT, referenced
+from samovar.server.services import likes
 from samovar.server.services.access import Caller, RepoType, find
+from samovar.server.services.searching import dependants
 from samovar.server.web.charts import bars, days
 from samovar.server.web.evaluation import Result, results
+from samovar.server.web.gate import gate_of
 from samovar.server.web.markup import card_html
 from samovar.server.web.site import BrowserOf, new_router, page, safe
 from samovar.server.web.snippets import snippets
 
 router = new_router()
 DAYS = 30
+MOST_CHARTS = 8
 
 
 @router.get("/datasets/{owner:owner}/{name:segment}")
@@ -62,7 +66,8 @@ def show(
             card={}, card_text="", config={}, safetensors={}, files=[], warnings=[]
         )
         daily = downloads(session, repository.id)
-        liked = caller.account_id is not None and session.get(Like, (caller.account_id, repository.id)) is not None
+        liked = likes.likes(session, caller, repository.id)
+        gate = gate_of(session, caller, repository, content.card)
     base, root = base_url(request), f"/{WEB_PREFIX[type_]}{repository.name}"
     commit = repository.sha or DEFAULT
     text = readme(hub, repository) if any(row[0] == "README.md" for row in content.files) else ""
@@ -82,7 +87,9 @@ def show(
         files=len(content.files), bytes=sum(row[1] for row in content.files),
         daily=safe(days(daily)) if daily else "", results=found, charts=charted(found),
         snippets=snippets(type_, repository, content.config, base), may_write=caller.may_write(repository),
-        used_by=used_by(content.card), answer=answer, widget=widget,
+        used_by=used_by(content.card), gate=gate,
+        children=dependants(hub, caller, repository.name)["children"] if type_ == "model" else 0,
+        answer=answer, widget=widget,
     )  # fmt: skip
 
 
@@ -128,12 +135,19 @@ def labels(config: dict[str, Any]) -> list[str]:
 
 
 def charted(found: list[Result]) -> list[tuple[str, Any]]:
-    """A chart for each metric whose values are shares and that more than one row has."""
+    """A chart for each metric that has numbers; shares and percentages against their whole, others against the most."""
     by_metric: dict[str, list[tuple[str, float]]] = {}
     for one in found:
-        if isinstance(one.value, float) and 0 <= one.value <= 1:
-            by_metric.setdefault(one.metric, []).append((one.dataset, one.value))
-    return [(metric, safe(bars(rows))) for metric, rows in by_metric.items()]
+        if isinstance(one.value, float) and 0 <= one.value < float("inf"):
+            name = f"{one.dataset} · {one.split}" if one.split else one.dataset
+            by_metric.setdefault(one.metric, []).append((name, one.value))
+    return [(metric, safe(bars(rows, whole=whole(rows)))) for metric, rows in by_metric.items()][:MOST_CHARTS]
+
+
+def whole(rows: list[tuple[str, float]]) -> float:
+    """What the longest bar could stand for."""
+    most = max(value for _, value in rows)
+    return 1.0 if most <= 1 else 100.0 if most <= 100 else most
 
 
 def used_by(facts: dict[str, Any]) -> dict[str, list[str]]:

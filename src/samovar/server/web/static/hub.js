@@ -24,14 +24,16 @@ for (const pre of document.querySelectorAll(".card pre")) {
   around.append(button, pre);
 }
 
-for (const button of document.querySelectorAll("[data-like]:not([disabled])")) {
-  button.addEventListener("click", async () => {
-    const liked = button.getAttribute("aria-pressed") === "true";
-    const answer = await fetch(button.dataset.like, { method: liked ? "DELETE" : "POST", headers: { "X-CSRF-Token": button.dataset.csrf } });
+for (const button of document.querySelectorAll("[data-like]")) {
+  button.addEventListener("click", async (event) => {
+    event.preventDefault();
+    const { csrf, liked } = button.form.elements;
+    const wanted = liked.value === "yes";
+    const answer = await fetch(button.dataset.like, { method: wanted ? "POST" : "DELETE", headers: { "X-CSRF-Token": csrf.value } });
     if (!answer.ok) return;
-    button.setAttribute("aria-pressed", String(!liked));
-    const count = button.querySelector("span");
-    count.textContent = Number(count.textContent) + (liked ? -1 : 1);
+    button.setAttribute("aria-pressed", String(wanted));
+    liked.value = wanted ? "no" : "yes";
+    button.querySelector("span").textContent = (await answer.json()).likes;
   });
 }
 
