@@ -28,6 +28,7 @@ from samovar.server.http.measuring import Measures, Measuring
 from samovar.server.http.refusals import error_response, header_safe
 from samovar.server.http.routing import RawPath
 from samovar.server.hub import Hub
+from samovar.server.inference.library import Library
 from samovar.server.inference.pool import Pool
 from samovar.server.services.jobs import Jobs
 from samovar.server.services.stock import StockTaking
@@ -61,6 +62,7 @@ ROUTES = (
     "discovery",
     "listing",
     "info",
+    "short_names",
     "lfs",
     "xet",
     "resolve",
@@ -86,6 +88,8 @@ PAGES = (
     "files",
     "rows",
     "trying",
+    "tasks",
+    "metrics",
     "uploading",
     "profile",
     "repository",
@@ -105,6 +109,7 @@ def create_app(hub: Hub) -> ASGIApp:
             yield
         finally:
             await app.state.pool.close()
+            await run_in_threadpool(app.state.library.close)
             app.state.converter.stop()
             jobs.stop()
             hub.close()
@@ -115,6 +120,7 @@ def create_app(hub: Hub) -> ASGIApp:
     )  # fmt: skip
     app.state.hub = hub
     app.state.pool = Pool(hub)
+    app.state.library = Library(hub.settings)
     app.state.converter = Converter(hub)
     app.state.measures = Measures()
     app.state.stock = StockTaking(hub)

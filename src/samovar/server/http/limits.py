@@ -16,7 +16,8 @@ WINDOW = 300.0
 # Files come by the dozen to each question about a repository.
 FILES_PER_QUESTION = 4
 # Probes, and the device login, which has buckets of its own and its own way to say "slow down".
-EXEMPT = ("/healthz", "/metrics", "/oauth/")
+PROBES = ("/healthz", "/metrics")
+EXEMPT = ("/oauth/",)
 
 
 class Limits:
@@ -44,7 +45,7 @@ class Limits:
             await self.app(scope, receive, send)
             return
         path: str = scope["path"]
-        if not path.startswith(EXEMPT):
+        if path not in PROBES and not path.startswith(EXEMPT):
             account = self.rates.account_of(credential_of(Headers(scope=scope), self.cookie))
             address = scope["client"][0] if scope.get("client") else ""
             if account is not None or not is_local(address):

@@ -25,7 +25,7 @@ from samovar.server.hub import Hub
 from samovar.server.inference.contract import Call
 from samovar.server.inference.files import of_model, weight
 from samovar.server.inference.inputs import File
-from samovar.server.services.snapshots import snapshot
+from samovar.server.services.snapshots import Held, held_snapshot
 
 # A process with torch in it, before any weight.
 OVERHEAD = 400 * 2**20
@@ -75,8 +75,8 @@ class Waiting:
 class Worker:
     """One process with one model."""
 
-    def __init__(self, key: Key, size: int, counts: Counts) -> None:
-        self.key, self.size, self.counts = key, size, counts
+    def __init__(self, key: Key, size: int, counts: Counts, held: Held) -> None:
+        self.key, self.size, self.counts, self.held = key, size, counts, held
         self.began = time.monotonic()
         self.loading: float | None = None
         """How long loading took."""
@@ -127,6 +127,7 @@ class Worker:
                 waiting.answers.put_nowait(message)
                 if "piece" not in message:
                     self.done(waiting)
+        self.held.close()
         if not self.ready.done():
             self.ready.set_exception(UnprocessableError("The model cannot be loaded: its process ended."))
         for waiting in [*self.sent.values(), *self.queue]:
@@ -269,10 +270,22 @@ class Pool:
 
     async def begin(self, key: Key) -> Worker:
         """Start a worker, after making room. Raises `TooLargeError`, `BusyError`."""
-        repository_id, commit, task = key
-        folder = await asyncio.to_thread(
-            snapshot, self.hub, self.settings.data / "inference", repository_id, commit, of_model
+        repository_id, commit, _ = key
+        # Workers of earlier commits answer nobody any more.
+        for old in [one for one in self.workers.values() if one.key[0] == repository_id and not one.busy]:
+            if old.key[1] != commit:
+                await self.evict(old)
+        folder, held = await asyncio.to_thread(
+            held_snapshot, self.hub, self.settings.data / "inference", repository_id, commit, of_model
         )
+        try:
+            return await self.begin_in(key, folder, held)
+        except BaseException:
+            held.close()
+            raise
+
+    async def begin_in(self, key: Key, folder: Path, held: Held) -> Worker:
+        """Start a worker over a folder. Raises `TooLargeError`, `BusyError`."""
         size = needed(await asyncio.to_thread(weight, folder))
         budget = self.settings.inference_memory
         if size > budget:
@@ -281,14 +294,17 @@ class Pool:
             idle = [one for one in self.workers.values() if not one.busy]
             if not idle:
                 raise BusyError("All memory for models is in use.", "Try again in a moment.", {"Retry-After": "10"})
-            oldest = min(idle, key=lambda one: one.used)
-            self.workers.pop(oldest.key)
-            self.counts.evictions += 1
-            await oldest.end()
-        worker = self.workers[key] = Worker(key, size, self.counts)
+            await self.evict(min(idle, key=lambda one: one.used))
+        worker = self.workers[key] = Worker(key, size, self.counts, held)
         self.counts.loads += 1
-        await worker.start(task, folder, self.settings.inference_threads or os.cpu_count() or 1)
+        await worker.start(key[2], folder, self.settings.inference_threads or os.cpu_count() or 1)
         return worker
+
+    async def evict(self, worker: Worker) -> None:
+        """End a worker that nobody waits for."""
+        self.workers.pop(worker.key)
+        self.counts.evictions += 1
+        await worker.end()
 
     async def close(self) -> None:
         """End all workers."""

@@ -21,7 +21,8 @@ ABOUT: dict[str, About] = {
         "Puts a whole text into one of several classes: the mood of a review, the topic of a letter, whether a comment "
         "is rude. The classes are fixed when the model is trained. A model of this kind is small and quick to "
         "fine-tune on a few hundred examples of one's own.",
-        "A text, or a pair of texts", "Classes, each with a score", ("accuracy", "f1", "precision", "recall", "roc_auc"),
+        "A text, or a pair of texts", "Classes, each with a score",
+        ("accuracy", "f1", "precision", "recall", "roc_auc"),
     ),
     "token-classification": About(
         "Marks words of a text: names of people, places and firms, parts of speech, numbers that must be hidden. The "

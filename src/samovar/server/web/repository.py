@@ -24,6 +24,7 @@ from samovar.server.web.gate import gate_of
 from samovar.server.web.markup import card_html
 from samovar.server.web.site import BrowserOf, new_router, page, safe
 from samovar.server.web.snippets import snippets
+from samovar.server.web.widget import widget_of
 
 router = new_router()
 DAYS = 30
@@ -50,14 +51,12 @@ def model(request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str
 
 def show(
     request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str, values: dict[str, str] | None = None,
-    answer: dict[str, Any] | None = None,
+    answer: Any = None,
 ) -> Response:  # fmt: skip
     """The page, or a redirect to the name that the repository has now.
 
     `values` and `answer` are what a visitor tried on it without scripts.
     """
-    from samovar.server.web.trying import widget_for
-
     with hub.database.read() as session:
         repository = find(session, type_, full, caller)
         if repository.name != full:
@@ -73,12 +72,10 @@ def show(
     text = readme(hub, repository) if any(row[0] == "README.md" for row in content.files) else ""
     found = results(content.card, repository.name)
     widget = None
-    if type_ == "model" and request.app.state.pool.able and repository.sha:
-        mask = (content.config.get("tokenizer_config") or {}).get("mask_token")
-        widget = widget_for(repository.pipeline_tag, content.card, values, mask if isinstance(mask, str) else "")
+    if type_ == "model" and repository.sha and len(content.files) > 1:
         number = request.query_params.get("example", "")
-        if widget and values is None and number.isdigit() and int(number) < len(widget.examples):
-            widget = widget_for(repository.pipeline_tag, content.card, widget.examples[int(number)][1])
+        state = request.app.state
+        widget = widget_of(state.pool, state.library, repository, content, values, number)
     return page(
         request, "repository", repository.name, caller, tab="card", type=type_, kind=f"{type_}s", repository=repository,
         root=root, config=content.config, card=content.card, warnings=content.warnings, liked=liked,
