@@ -29,6 +29,7 @@ from samovar.server.hub import Hub
 from samovar.server.maintenance.findings import Finding, broken, leftover
 from samovar.server.maintenance.git_check import check_git
 from samovar.server.repos.revisions import DEFAULT, referenced
+from samovar.server.services.derived import unneeded
 
 # Work under way is done within this time (seconds), or was broken off.
 SETTLING = 3.0
@@ -83,6 +84,7 @@ def checks(hub: Hub, report: Report, deep: bool) -> Iterator[Check]:
         report.objects += 1
         yield lambda sha256=sha256: check_object(hub, sha256, deep)  # type: ignore[misc]
     yield lambda: check_store(hub)
+    yield lambda: [leftover(str(path), "made of a commit that nobody needs") for path in unneeded(hub)]
 
 
 def repository_ids(hub: Hub) -> list[int]:

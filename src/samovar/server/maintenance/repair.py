@@ -9,11 +9,13 @@ from samovar.server.db.tables import DeletedRepository, Repository
 from samovar.server.hub import Hub
 from samovar.server.maintenance.fsck import UNDER_WAY, abandoned_drafts, has_references, older
 from samovar.server.services import refresh
+from samovar.server.services.derived import unneeded
+from samovar.server.services.snapshots import take_away
 
 
 def repair(hub: Hub) -> list[str]:
     """Safe beside a running Hub. What was done, a sentence each."""
-    return [*refresh_pending(hub), *remove_folders(hub), *remove_drafts(hub)]
+    return [*refresh_pending(hub), *remove_folders(hub), *remove_drafts(hub), *remove_derived(hub)]
 
 
 def refresh_pending(hub: Hub) -> list[str]:
@@ -48,6 +50,11 @@ def remove_folders(hub: Hub) -> list[str]:
 def remove_drafts(hub: Hub) -> list[str]:
     """Uploads that were broken off."""
     return [removed(path) for path in abandoned_drafts(hub)]
+
+
+def remove_derived(hub: Hub) -> list[str]:
+    """Folders made of commits that nobody needs, unless somebody works with one."""
+    return [f"removed {path}" for path in list(unneeded(hub)) if take_away(path)]
 
 
 def removed(path: Path) -> str:

@@ -23,6 +23,7 @@ from samovar.server.errors import RepositoryNotFoundError
 from samovar.server.hub import Hub
 from samovar.server.repos.reachable import large_files
 from samovar.server.services import xorbs
+from samovar.server.services.derived import clear_derived
 from samovar.server.services.large_files import AT_ONCE, USE
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Collected:
     size: int = 0
     """Bytes of the objects."""
     freed: int = 0
-    """Bytes that were freed just now: of drafts, and of what went into the bin earlier."""
+    """Bytes that were freed just now: of drafts, of what went into the bin earlier, of folders made of old commits."""
     unreadable: list[int] = field(default_factory=list)
     """Repositories whose git cannot be read: all their files stay."""
 
@@ -72,6 +73,7 @@ def collect(hub: Hub, dry_run: bool = False) -> Collected:
         forget_xorbs(hub, before)
         found.freed = hub.objects.forget_drafts(max(2 * hub.settings.upload_lifetime, UNDER_WAY).total_seconds())
         found.freed += hub.objects.empty_bin(BIN.total_seconds())
+        found.freed += clear_derived(hub)
     return found
 
 

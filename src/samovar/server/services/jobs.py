@@ -18,6 +18,7 @@ from samovar.server.db.tables.base import now
 from samovar.server.hub import Hub
 from samovar.server.services import devices, downloads, leases, sessions
 from samovar.server.services.collect import collect
+from samovar.server.services.derived import clear_derived
 from samovar.server.services.refresh import refresh_pending
 from samovar.server.services.scans import scan_new
 from samovar.server.services.trending import recompute_trending
@@ -81,6 +82,7 @@ JOBS = (
     Job(forget_expired, HOUR, for_all=True),
     Job(collect, 24 * HOUR, for_all=True),
     Job(tidy_folders, 24 * HOUR, for_all=True),
+    Job(clear_derived, HOUR),
     Job(scan_new, 10 * SECOND, for_all=True),
 )
 

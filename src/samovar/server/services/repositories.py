@@ -28,6 +28,7 @@ from samovar.server.repos.writing import NewObjects
 from samovar.server.services import quota
 from samovar.server.services.access import Caller, RepoType, find, find_account, require_files
 from samovar.server.services.audit import record
+from samovar.server.services.derived import clear_derived
 from samovar.server.services.refresh import refresh
 
 
@@ -159,6 +160,7 @@ def remove(hub: Hub, caller: Caller, type_: RepoType, full: str) -> None:
         number = repository.id
         forget(session, repository)
     hub.folders.delete(number)
+    clear_derived(hub, number)
 
 
 def rename(hub: Hub, caller: Caller, type_: RepoType, before: str, after: str) -> Repository:

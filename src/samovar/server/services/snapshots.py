@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from samovar.server.errors import TooLargeError
 from samovar.server.hub import Hub
@@ -23,7 +26,8 @@ def snapshot(hub: Hub, root: Path, repository_id: int, commit: str, choose: Choo
     Links inside a repository are left out: they could lead anywhere.
     """
     target = root / f"{repository_id}-{commit}"
-    if target.is_dir():
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(target)  # It is used: see `derived`.
         return target
     draft = root / f".{repository_id}-{commit}-{os.urandom(6).hex()}"
     git = hub.folders.open(repository_id)
@@ -62,3 +66,58 @@ def write(hub: Hub, path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         for piece in hub.objects.read(pointer.sha256):
             file.write(piece)
+
+
+class Held:
+    """Keeps a folder from being taken away until it is closed, also by other processes; a killed one lets go.
+
+    Raises `FileNotFoundError` for one that has been taken away.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.handle: int | None = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_SH)
+            if not os.path.samestat(os.fstat(self.handle), folder.stat()):
+                raise FileNotFoundError(folder)
+        except OSError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go."""
+        handle, self.handle = self.handle, None
+        if handle is not None:
+            os.close(handle)
+
+
+def held_snapshot(hub: Hub, root: Path, repository_id: int, commit: str, choose: Choose) -> tuple[Path, Held]:
+    """As `snapshot`, held."""
+    while True:
+        folder = snapshot(hub, root, repository_id, commit, choose)
+        with contextlib.suppress(FileNotFoundError):
+            return folder, Held(folder)
+
+
+def take_away(folder: Path) -> bool:
+    """Remove a folder unless somebody holds it; whether it is gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    aside = folder.with_name(f".gone-{os.urandom(8).hex()}")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.rename(aside)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    finally:
+        os.close(handle)
+    shutil.rmtree(aside, ignore_errors=True)
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any
@@ -101,7 +102,11 @@ def opened(hub: Hub, converter: Converter, caller: Caller, name: str, patience: 
     if state != "done":
         raise NotReadyError("The data set is being prepared.", "Try again in a moment.", {"Retry-After": "5"})
     root = folder(hub, repository.id, repository.sha)
-    found = json.loads((root / "info.json").read_text())
+    try:
+        os.utime(root)  # It is used: see `services.derived`.
+        found = json.loads((root / "info.json").read_text())
+    except FileNotFoundError as gone:
+        raise NotReadyError("The data set has changed.", "Try again in a moment.", {"Retry-After": "5"}) from gone
     return Data(repository.name, repository.id, repository.sha, root, found["configs"], found["original"])
 
 

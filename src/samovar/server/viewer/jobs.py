@@ -18,7 +18,8 @@ from sqlalchemy import select, update
 from samovar.server.db.tables import Conversion
 from samovar.server.db.tables.base import now
 from samovar.server.hub import Hub
-from samovar.server.services.snapshots import snapshot
+from samovar.server.services.derived import clear_derived
+from samovar.server.services.snapshots import held_snapshot
 
 logger = logging.getLogger(__name__)
 PAUSE, RENEW = 5.0, 1.0
@@ -110,8 +111,9 @@ class Converter:
         """Convert one, in a process of its own that knows none of the Hub's secrets."""
         root, target = self.hub.settings.data / "viewer", folder(self.hub, repository_id, commit)
         try:
-            source = snapshot(self.hub, root / "sources", repository_id, commit, of_data)
-            error = self.run(source, target, repository_id, commit)
+            source, held = held_snapshot(self.hub, root / "sources", repository_id, commit, of_data)
+            with held:
+                error = self.run(source, target, repository_id, commit)
         except Exception as problem:
             logger.exception("Data set %s cannot be laid out.", repository_id)
             error = str(problem)
@@ -121,7 +123,7 @@ class Converter:
         shutil.rmtree(root / "sources" / f"{repository_id}-{commit}", ignore_errors=True)
         self.note(repository_id, commit, state="failed" if error else "done", error=error)
         if not error:
-            self.clear(repository_id, commit)
+            clear_derived(self.hub, repository_id)
 
     def run(self, source: Path, target: Path, repository_id: int, commit: str) -> str | None:
         """The process; its error, empty for none, or None when the Hub ends."""
@@ -166,12 +168,6 @@ class Converter:
                 .where(Conversion.repository_id == repository_id, Conversion.commit == commit)
                 .values(**values)
             )
-
-    def clear(self, repository_id: int, commit: str) -> None:
-        """Remove what earlier commits of the data set were converted to."""
-        for path in (self.hub.settings.data / "viewer").glob(f"{repository_id}-*"):
-            if path.name != f"{repository_id}-{commit}":
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def of_data(names: list[str]) -> list[str]:
