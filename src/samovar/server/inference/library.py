@@ -46,6 +46,8 @@ class Library:
         self.lock = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         self.known: Described | None = None
+        self.warm = False
+        """Whether the process has answered a question."""
         self.used = 0.0
         self.timer: threading.Timer | None = None
 
@@ -68,7 +70,10 @@ class Library:
         return task in self.described().tasks
 
     def compute(self, metric: str, config: str, columns: dict[str, Any], options: dict[str, Any]) -> Any:
-        """A metric's values. Raises `UnprocessableError`, `GatewayTimeoutError`, `BusyError`."""
+        """A metric's values under `result`, and its warnings under `notes`.
+
+        Raises `UnprocessableError`, `GatewayTimeoutError`, `BusyError`.
+        """
         if not self.lock.acquire(timeout=LONGEST_WAIT):
             raise BusyError("Too many visitors are computing.", "Try again in a moment.", {"Retry-After": "5"})
         try:
@@ -78,12 +83,11 @@ class Library:
             assert process is not None
             assert process.stdin is not None
             question = {"metric": metric, "config": config, "columns": columns, "options": options}
-            try:
+            with contextlib.suppress(BrokenPipeError):  # It has ended: `line` finds out.
                 process.stdin.write(json.dumps(question).encode() + b"\n")
-                process.stdin.flush()
-                answer = self.line(self.longest)
-            except OSError:
-                answer = None
+            # The first question also imports what computes.
+            answer = self.line(self.longest if self.warm else self.longest + LONGEST_START)
+            self.warm = True
             if answer is None:
                 self.end()
                 raise UnprocessableError("The process that computed ended.", "Send less at a time.")
@@ -97,7 +101,7 @@ class Library:
             self.lock.release()
         if "error" in answer:
             raise UnprocessableError(str(answer["error"]))
-        return answer["result"]
+        return answer
 
     def start(self) -> None:
         """Start the helper, which describes the library first; the lock is held."""
@@ -161,7 +165,7 @@ class Library:
 
     def end(self) -> None:
         """End the process; the lock is held."""
-        process, self.process = self.process, None
+        process, self.process, self.warm = self.process, None, False
         if process is not None:
             process.kill()
             process.wait()

@@ -1,7 +1,8 @@
 """The program that knows the library for the Hub: it describes tasks and metrics, and computes metrics of typed values.
 
 Messages in both directions are JSON lines. It begins with `{"tasks": {name: aliases}, "metrics": [description]}`; then
-each `{"metric", "config", "columns", "options"}` is answered by `{"result"}` or `{"error"}`.
+each `{"metric", "config", "columns", "options"}` is answered by `{"result", "notes"}` or
+`{"error"}`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,7 +85,11 @@ def computed(message: dict[str, Any]) -> dict[str, Any]:
 
     name, config = message["metric"], message.get("config") or None
     try:
-        return {"result": dict(samovar.evaluate.load(name, config).compute(**message["columns"], **message["options"]))}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = samovar.evaluate.load(name, config).compute(**message["columns"], **message["options"])
+        notes = [str(one.message) for one in caught if one.category.__name__ == "MetricWarning"]
+        return {"result": dict(result), "notes": notes}
     except SamovarError as error:
         return {"error": f"{error.cause} {error.next_step}".strip()}
     except MemoryError:

@@ -17,7 +17,7 @@ from samovar.server.inference.library import Library
 from samovar.server.taxonomy.about import ABOUT
 from samovar.server.web.markup import card_html, coloured, escape
 from samovar.server.web.site import HEADERS, BrowserOf, fragment, new_router, page, safe
-from samovar.server.web.trying import Answer
+from samovar.server.web.trying import LONGEST_JSON, Answer
 from samovar.server.web.typed import HINTS, column, option, text_of
 
 router = new_router()
@@ -70,9 +70,11 @@ def compute(request: Request, form: Annotated[Submitted, Depends(submitted_text)
     config = fields.get("config", "")
     began = time.monotonic()
     try:
-        result = value(library(request), spec, config, fields)
-        text = json.dumps(result, indent=1, ensure_ascii=False)[:20_000]
-        answer = Answer(table(result), text, time.monotonic() - began)
+        found_here = value(library(request), spec, config, fields)
+        result = found_here["result"]
+        notes = [f'<p class="quiet" lang="en">{escape(one)}</p>' for one in found_here["notes"][:5]]
+        text = json.dumps(result, indent=1, ensure_ascii=False)[:LONGEST_JSON]
+        answer = Answer(table(result) + Markup("".join(notes)), text, time.monotonic() - began)
     except HubError as error:
         answer = Answer(problem=error.message)
     if request.headers.get("x-part") == "answer":
@@ -95,7 +97,10 @@ def found(request: Request, name: str) -> dict[str, Any]:
 
 
 def value(known: Library, spec: dict[str, Any], config: str, fields: Fields) -> Any:
-    """What the metric gives for the fields. Raises `HubError`: what is wrong with them, or with the metric here."""
+    """What the metric gives for the fields, under `result`, and its warnings under `notes`.
+
+    Raises `HubError`: what is wrong with the fields, or with the metric here.
+    """
     if not known.able:
         raise NotSupportedError("This Hub computes nothing.", "The code beside does it on your machine.")
     if spec["model"]:
@@ -163,9 +168,26 @@ def first_sentence(text: str) -> str:
 
 def table(result: Any) -> Markup:
     """Values by name; lists as small tables."""
-    rows = result.items() if isinstance(result, dict) else [("", result)]
+    rows = list(result.items()) if isinstance(result, dict) else [("", result)]
+    alike = [(name, one) for name, one in rows if isinstance(one, dict) and one]
+    if len(alike) > 1 and all(list(one) == list(alike[0][1]) for _, one in alike):
+        rows = [(name, one) for name, one in rows if not (isinstance(one, dict) and one)]
+        return crossed(alike) + (table(dict(rows)) if rows else Markup(""))
     inside = "".join(f"<tr><th scope='row'>{escape(str(name))}</th><td>{cell(one)}</td></tr>" for name, one in rows)
     return Markup(f'<div class="scroll" tabindex="0"><table class="values"><tbody>{inside}</tbody></table></div>')
+
+
+def crossed(rows: list[tuple[str, dict[str, Any]]]) -> Markup:
+    """Dictionaries with the same keys as one table."""
+    head = "".join(f"<th scope='col'>{escape(str(key))}</th>" for key in rows[0][1])
+    body = [
+        f"<tr><th scope='row'>{escape(str(name))}</th>" + "".join(f"<td>{cell(one)}</td>" for one in values.values())
+        for name, values in rows
+    ]
+    return Markup(
+        f'<div class="scroll" tabindex="0"><table class="values"><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{'</tr>'.join(body)}</tr></tbody></table></div>"
+    )
 
 
 def cell(one: Any) -> str:
