@@ -52,6 +52,22 @@ def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
 # Saves that end well ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("way", ["exchange", "two renames", "file by file"])
+def test_a_folder_is_replaced_whole_where_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    target = fill(tmp_path / "model", OLD)
+    (target / "link").symlink_to(target / "runs")
+    if way == "two renames":
+        without_exchange(monkeypatch)
+    if way == "file by file":
+        monkeypatch.chdir(target)
+    with write_beside(target, keep=False) as beside:
+        fill(beside, NEW | {"parts/one": "1"})
+    assert contents(tmp_path) == {f"model/{name}": content for name, content in (NEW | {"parts/one": "1"}).items()}
+    assert sorted(os.listdir(target)) == ["config.json", "model.safetensors", "parts"]
+
+
 def test_new_folder_appears_whole_with_its_parents(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b"
     with write_beside(target) as beside:

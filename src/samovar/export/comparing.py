@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +14,7 @@ from samovar.export.inputs import Sizes
 from samovar.export.parts import Part
 
 Array = np.ndarray
+TOLERANCE = 1e-4
 Runner = Callable[[Mapping[str, Array]], Sequence[Array]]
 
 # One text of one token, more and longer ones than were traced, and a past that holds nothing.
@@ -28,16 +30,28 @@ SIZES: tuple[Sizes, ...] = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference of one part at one size."""
+    """The largest difference of one part at one size.
+
+    `relative` is the root mean square of a difference beside that of its output, the worst of all outputs; `agreeing`
+    how often the largest number of a row stands at the same place. They judge what is rounded on purpose.
+    """
 
     part: str
     sizes: dict[str, int]
     largest: float
     output: str
+    relative: float = 0.0
+    agreeing: float = 1.0
 
     def __str__(self) -> str:
         shape = ", ".join(f"{name} {value}" for name, value in self.sizes.items())
-        return f"{self.part} ({shape}): {self.largest:.1e} in {self.output}"
+        rounded = f", {self.relative:.1%} of its size, {self.agreeing:.0%} of answers alike"
+        return f"{self.part} ({shape}): {self.largest:.1e} in {self.output}{rounded if self.relative > 1e-3 else ''}"
+
+
+def exact(**options: Any) -> tuple[float, str]:
+    """What a format that rounds nothing may differ by, and in which measure."""
+    return TOLERANCE, "largest"
 
 
 def compared(part: Part, run: Runner, sizes: Sequence[Sizes] = SIZES) -> Iterator[Difference]:
@@ -62,7 +76,7 @@ def difference(part: Part, sizes: dict[str, int], expected: Sequence[Tensor], fo
     """The largest difference over all outputs."""
     if len(found) != len(expected):
         raise ExportError(f"{part.name} gave {len(found)} outputs where the model has {len(expected)}.", "Report this.")
-    worst, where = 0.0, part.outputs[0]
+    worst, where, relative, agreeing = 0.0, part.outputs[0], 0.0, 1.0
     for name, ours, theirs in zip(part.outputs, expected, found, strict=True):
         if tuple(ours.shape) != tuple(theirs.shape):
             raise ExportError(
@@ -70,8 +84,11 @@ def difference(part: Part, sizes: dict[str, int], expected: Sequence[Tensor], fo
                 "This size became fixed while it was traced: report the architecture.",
             )
         if ours.numel():
-            apart = np.abs(ours.double().numpy() - np.asarray(theirs, dtype=np.float64))
+            wanted, given = ours.double().numpy(), np.asarray(theirs, dtype=np.float64)
+            apart = np.abs(wanted - given)
             largest = float(apart.max()) if np.isfinite(apart).all() else float("inf")
             if largest > worst:
                 worst, where = largest, name
-    return Difference(part.name, sizes, worst, where)
+            relative = max(relative, float(np.sqrt((apart**2).mean() / max((wanted**2).mean(), 1e-24))))
+            agreeing = min(agreeing, float((wanted.argmax(-1) == given.argmax(-1)).mean()))
+    return Difference(part.name, sizes, worst, where, relative, agreeing)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from samovar.errors import ExportError, did_you_mean
-from samovar.export.comparing import Runner
-from samovar.export.parts import Part
 from samovar.extras import require
+
+if TYPE_CHECKING:
+    from samovar.export.comparing import Runner
+    from samovar.export.parts import Part
 
 # Format → its module in this package.
 FORMATS = {
@@ -29,7 +31,8 @@ class Format(Protocol):
 
     `PACKAGES` are needed beside torch; `OPTIONS` are the names that `write` takes as keywords. `write` puts the part's
     files into `folder`, called after the part; `runner` reads them again, as a stranger would, and gives a function
-    from arrays by name to arrays in the order of the part's outputs.
+    from arrays by name to arrays in the order of the part's outputs. A module may have `check()`, which raises
+    `ExportError` where the machine lacks something that is no package.
     """
 
     PACKAGES: Sequence[str]
@@ -52,4 +55,6 @@ def format_called(name: str, options: Mapping[str, Any]) -> Format:
             raise ExportError(f"The format {name} has no option {option!r}.", hint)
     for package in module.PACKAGES:
         require(package, f"Exporting to {name}")
+    if hasattr(module, "check"):
+        module.check()
     return cast(Format, module)

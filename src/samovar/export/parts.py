@@ -91,6 +91,7 @@ class Whole(nn.Module):
         super().__init__()
         self.model, self.read, self.fixed = model, list(names), dict(fixed or {})
         self.names: list[str] = []
+        self.training = model.training
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         output = self.model(**dict(zip(self.read, tensors, strict=True)), **self.fixed, return_dict=True)

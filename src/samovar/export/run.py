@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import torch
 
 import samovar
 from samovar.errors import ExportError, InputError, SaveError
-from samovar.export.comparing import Difference, compared
+from samovar.export.comparing import Difference, compared, exact
 from samovar.export.formats import format_called
 from samovar.export.parts import Part, parts_of
 from samovar.export.subjects import loaded
@@ -22,7 +23,6 @@ from samovar.hub.atomic import write_beside
 
 # Beside the artefact: what it is, what its parts read and give, how far from the model it was.
 MANIFEST = "export.json"
-TOLERANCE = 1e-4
 
 
 @dataclass
@@ -53,9 +53,10 @@ def export_model(
     image_processor: Any = None,
     mask: bool = True,
     with_past: bool | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     overwrite: bool = False,
     report: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Exported:
     """Write `model` (an object, a folder or an id) in another runtime's form into the folder `output`.
@@ -66,26 +67,34 @@ def export_model(
     default. Tokenizer and image processor go beside the artefact: those given, or those beside the model. `options`
     are the format's own (`quantization="int8"` and `opset` of ONNX).
 
-    The artefact is read back and runs beside the model at several sizes; `report` is told each difference. Raises
-    `ExportError` for a model that cannot be exported (operator and layer are named), and for an artefact that differs
-    by more than `tolerance`, which is then kept aside as `<output>.differs`; `MissingExtraError` with the line that
-    installs what is missing; `SaveError` for a folder that exists, unless `overwrite=True`.
+    The artefact is read back and runs beside the model at several sizes; `report` is told each difference, `progress`
+    what is being done. The folder appears whole or not at all; `overwrite=True` replaces an earlier export whole.
+    Raises `ExportError` for a model that cannot be exported (operator and layer are named), and for an artefact that
+    differs by more than `tolerance` (1e-4; what is rounded to int8 is judged by how large its difference is beside its
+    output, a fifth), which is then kept aside as `<output>.differs`; `TaskError` for a task that the
+    checkpoint has no head for; `MissingExtraError` with the line that installs what is missing; `SaveError` for a
+    folder that exists or cannot be written.
     """
     chosen = format_called(format, options)
     target = Path(os.path.expanduser(output))
-    if not overwrite and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise SaveError(f"{target} exists.", "Give another folder, or overwrite=True.")
-    if tolerance < 0:
-        raise InputError(f"tolerance={tolerance} is negative.", "Give the largest difference that you accept.")
+    check_target(target, overwrite)
+    usual, measure = getattr(chosen, "tolerance", exact)(**options)
+    tolerance = usual if tolerance is None else tolerance
+    if not tolerance >= 0:
+        raise InputError(f"tolerance={tolerance} is no difference.", "Give the largest difference that you accept.")
+    say = progress or (lambda what: None)
+    say("loading the model")
     subject, helpers = loaded(model, task, tokenizer, image_processor)
-    restore = subject.training
+    modes = [(layer, layer.training) for layer in subject.modules()]
     subject.eval()
     try:
         parts = parts_of(subject, mask, with_past)
         result = Exported(target, format, parts)
-        with write_beside(target) as folder:
+        with write_beside(target, keep=False) as folder:
             for part in parts:
+                say(f"writing {part.name}")
                 chosen.write(part, folder, **options)
+                say(f"comparing {part.name}")
                 for found in compared(part, chosen.runner(part, folder)):
                     result.differences.append(found)
                     if report is not None:
@@ -93,24 +102,52 @@ def export_model(
             describe(result, folder, subject, options)
             for helper in helpers:
                 helper.save_pretrained(folder)
-            check(result, folder, tolerance)
+            check(result, folder, tolerance, measure)
     finally:
-        subject.train(restore)
+        for layer, training in modes:
+            layer.training = training
     return result
 
 
-def check(result: Exported, folder: Path, tolerance: float) -> None:
-    """Raise `ExportError` where the largest difference is beyond `tolerance`, with the artefact kept aside."""
-    worst = max(result.differences, key=lambda one: one.largest, default=None)
-    if worst is None or worst.largest <= tolerance:
+def check_target(target: Path, overwrite: bool) -> None:
+    """Raise `SaveError` for a target that is in use; overwriting is for what an export made."""
+    if not target.exists():
         return
-    aside = result.folder.with_name(f"{result.folder.name}.differs")
+    if not target.is_dir():
+        raise SaveError(f"{target} is a file, not a folder.", "Give the path of a folder.")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise SaveError(f"{target} exists.", "Give another folder, or overwrite=True.")
+    if not (target / MANIFEST).is_file():
+        raise SaveError(
+            f"{target} holds files that are no export: there is no {MANIFEST} among them.",
+            "Give another folder; overwrite=True replaces exports alone.",
+        )
+
+
+def check(result: Exported, folder: Path, tolerance: float, measure: str = "largest") -> None:
+    """Raise `ExportError` where the largest difference is beyond `tolerance`, with the artefact kept aside."""
+    worst = max(result.differences, key=lambda one: getattr(one, measure), default=None)
+    if worst is None or getattr(worst, measure) <= tolerance:
+        return
+    aside = aside_of(result.folder)
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(folder, aside)
+    os.rename(folder, aside)
     raise ExportError(
         f"What was exported differs from the model by more than {tolerance:g}: {worst}.",
         f"It is kept aside in {aside}; nothing was put in place. Pass a tolerance that you accept, or another format.",
     )
+
+
+def aside_of(target: Path) -> Path:
+    """Where an artefact that differs is kept: beside the target, in place of an earlier one and of nothing else."""
+    whole = Path(os.path.realpath(target))
+    for number in itertools.count(1):
+        aside = whole.with_name(f"{whole.name}.differs" + ("" if number == 1 else f"-{number}"))
+        if not os.path.lexists(aside) or (aside / MANIFEST).is_file():
+            return aside
+    raise AssertionError
 
 
 def describe(result: Exported, folder: Path, model: Any, options: dict[str, Any]) -> None:
@@ -134,4 +171,6 @@ def describe(result: Exported, folder: Path, model: Any, options: dict[str, Any]
             for part in result.parts
         },
     }  # fmt: skip
+    if hasattr(model, "save_generation_config"):
+        model.save_generation_config(folder)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")

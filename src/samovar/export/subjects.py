@@ -7,10 +7,14 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import samovar
-from samovar.errors import InputTypeError, SamovarError, TaskError
+from samovar.errors import ExportError, InputTypeError, SamovarError, TaskError
 from samovar.export.inputs import Dim, Input
 from samovar.nn.conv_backbone import ConvBackbone
+from samovar.nn.int8 import Int8Linear
+from samovar.pipelines.factory import load_model
 from samovar.pipelines.registry import PIPELINE_REGISTRY
 from samovar.registry import backbone_class
 
@@ -49,7 +53,8 @@ def image_dims(model: Any) -> tuple[Dim, ...]:
 def loaded(model: Any, task: str | None, tokenizer: Any, image_processor: Any) -> tuple[Any, list[Any]]:
     """The model, and what prepares its inputs: the objects given, or what lies beside the model.
 
-    Raises what loading raises, `TaskError` for a task that the checkpoint has no head for.
+    Raises what loading raises, `TaskError` for a task that the checkpoint has no head for, `ExportError` for weights
+    that are not float32 on the CPU.
     """
     from samovar.model import Model
 
@@ -61,6 +66,7 @@ def loaded(model: Any, task: str | None, tokenizer: Any, image_processor: Any) -
             f"A model or its name is exported, not {type(model).__name__}.",
             "Give an object of this library, a folder or an id.",
         )
+    check_weights(model)
     reads_images = model.main_input_name == "pixel_values"
     auto = samovar.AutoImageProcessor if reads_images else samovar.AutoTokenizer
     given = image_processor if reads_images else tokenizer
@@ -70,24 +76,44 @@ def loaded(model: Any, task: str | None, tokenizer: Any, image_processor: Any) -
     return model, [] if given is None else [given]
 
 
+def check_weights(model: Any) -> None:
+    """Raise `ExportError` for int8 weights, other types than float32 and other devices than the CPU."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, Int8Linear):
+            raise ExportError(
+                f"The weights of {name} are int8, which only this library multiplies with.",
+                "Load the checkpoint with float weights; the format onnx makes int8 of its own: quantization='int8'.",
+            )
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and weight.dtype != torch.float32:
+            kind = str(weight.dtype).removeprefix("torch.")
+            raise ExportError(
+                f"{name} is {kind}; what is exported computes in float32.",
+                "Call model.float() first, or give the checkpoint's name: it is then loaded as float32.",
+            )
+        if weight.device.type != "cpu":
+            raise ExportError(f"{name} is on {weight.device}; models are traced on the CPU.", "Call model.cpu() first.")
+
+
 def load(origin: str | Path, task: str | None) -> Any:
-    """The model of a folder or id with the head for `task`, or with the one that it was saved with."""
+    """The model of a folder or id with the head for `task`, or with the one that it was saved with, in float32.
+
+    Raises `TaskError` rather than start a head anew.
+    """
+    config = samovar.AutoConfig.from_pretrained(origin)
     if task is not None:
         spec = PIPELINE_REGISTRY.find(task)
-        return first_that_loads(spec.auto_classes(), origin)
-    config = samovar.AutoConfig.from_pretrained(origin)
-    saved = (config.architectures or [""])[0]
+        return load_model(spec, origin, None, config, "cpu", {"dtype": torch.float32})
     backbone = backbone_class(config.model_type)
-    named = next((one for one in backbone.tasks.values() if one.__name__ == saved), backbone)
-    return named.from_pretrained(origin)
-
-
-def first_that_loads(classes: list[Any], origin: str | Path) -> Any:
-    """The first auto class that has this architecture. Raises `TaskError` where none has."""
-    for index, auto in enumerate(classes):
-        try:
-            return auto.from_pretrained(origin)
-        except TaskError:
-            if index == len(classes) - 1:
-                raise
-    raise TaskError("No class loads models for this task.", "Give a model object.")
+    known = {one.__name__: one for one in (*backbone.tasks.values(), backbone)}
+    saved = (config.architectures or [backbone.__name__])[0]
+    if saved not in known:
+        raise TaskError(
+            f"{origin} was saved from {saved}, which there is none of here.",
+            f"Give a task; there are: {', '.join(backbone.tasks)}.",
+        )
+    model, report = known[saved].from_pretrained(origin, dtype=torch.float32, output_loading_info=True)
+    if report["missing_keys"] and getattr(model, "pooler", None) is not None:
+        # A pooler that the file does not have would hand out random features.
+        model.pooler = None
+    return model

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from samovar.export.archive import archive
 from samovar.export.comparing import Runner
 from samovar.export.parts import Part
 
@@ -16,8 +17,11 @@ OPTIONS: Sequence[str] = ()
 
 
 def write(part: Part, folder: Path) -> None:
-    """Write `<part>.pt2`."""
-    torch.export.save(part.program, folder / f"{part.name}.pt2")
+    """Write `<part>.pt2`: graph, weights and the example that was traced, without paths of this machine."""
+    for node in part.program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    with archive(folder / f"{part.name}.pt2") as file:
+        torch.export.save(part.program, file)
 
 
 def runner(part: Part, folder: Path) -> Runner:

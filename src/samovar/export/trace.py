@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import linecache
 import logging
+import os
 import re
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 
 UNEQUAL = re.compile(r"!=|[<>]")
+CALL = re.compile(r"torch\.ops\.([\w.]+)\(")
 
 
 def traced(part: Part) -> torch.export.ExportedProgram:
@@ -27,7 +32,7 @@ def traced(part: Part) -> torch.export.ExportedProgram:
     free = [{axis: torch.export.Dim.DYNAMIC for axis, dim in enumerate(one.dims) if isinstance(dim, str)}
             for one in part.inputs]  # fmt: skip
     try:
-        with quietly():
+        with quietly(), redirect_stderr(io.StringIO()):  # The tracer prints the whole graph when it fails.
             program = torch.export.export(
                 part.module, tuple(example.values()), dynamic_shapes=(tuple(free),), strict=False
             )
@@ -42,11 +47,12 @@ def traced(part: Part) -> torch.export.ExportedProgram:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Without what tracers say about themselves."""
-    loud = logging.getLogger("torch.onnx"), logging.getLogger("torch._dynamo"), logging.getLogger("torch.export")
+    names = ("torch.onnx", "torch._dynamo", "torch.export", "torch.fx.experimental.symbolic_shapes")
+    loud = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loud]
     try:
         for logger in loud:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
@@ -56,14 +62,33 @@ def quietly() -> Iterator[None]:
 
 
 def explained(part: Part, error: Exception) -> tuple[str, str]:
-    """Cause and next step of a trace that failed: the innermost layer and line of the model's own code."""
-    place = ""
+    """Cause and next step of a trace that failed: the operator, the innermost layer, and the line of its code."""
+    operator, place = "", ""
+    layers = {id(layer): name for name, layer in part.module.named_modules()}
+    libraries = os.path.dirname(torch.__file__)
     trace = error.__traceback__
     while trace is not None:
-        code, scope = trace.tb_frame.f_code, trace.tb_frame.f_locals
-        if "samovar" in code.co_filename and isinstance(scope.get("self"), torch.nn.Module):
-            layer = next((name for name, one in part.module.named_modules() if one is scope["self"]), "")
-            place = f" in layer {layer or type(scope['self']).__name__!r} ({code.co_qualname}, line {trace.tb_lineno})"
+        frame = trace.tb_frame
+        if isinstance(frame.f_locals.get("func"), torch._ops.OpOverload):
+            operator = str(frame.f_locals["func"])
+        owner = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+        if id(owner) in layers and not frame.f_code.co_filename.startswith(libraries):
+            name = layers[id(owner)].removeprefix("model.") or type(owner).__name__
+            place = described(frame, trace.tb_lineno, name)
         trace = trace.tb_next
+    if not operator:
+        # A branch or size that hangs on values: the last operator of the graph so far took them out of a tensor.
+        operator = (CALL.findall(str(getattr(error, "partial_fx_graph", ""))) or [""])[-1]
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return f"{part.name} cannot be traced{place}: {reason}", "Export another head, or leave out what the cause names."
+    what = f"{operator} cannot be exported" if operator else f"{part.name} cannot be traced"
+    return (
+        f"{what}{place}: {reason}",
+        "Compute the same without a branch or a size that hangs on a tensor's values, or export another head.",
+    )
+
+
+def described(frame: FrameType, number: int, layer: str) -> str:
+    """Where a line of a layer's code stands, and the line."""
+    code = frame.f_code
+    line = linecache.getline(code.co_filename, number).strip()
+    return f", in layer {layer!r} ({code.co_qualname}, {os.path.basename(code.co_filename)}:{number}: `{line}`)"

@@ -41,11 +41,12 @@ WEIGHTS = tuple(
 
 
 @contextlib.contextmanager
-def write_beside(target: str | os.PathLike[str]) -> Iterator[Path]:
+def write_beside(target: str | os.PathLike[str], keep: bool = True) -> Iterator[Path]:
     """Yield an empty folder to write into; when the block ends, its files stand in `target`, all or none.
 
     Files of `target` that the block did not write stay, with one exception: a block that writes weights replaces the
     weights of an earlier save whatever they are called (see `WEIGHTS`), so that the two never stand side by side.
+    With `keep=False` none stays: the new files are all that is in `target` afterwards.
     Links inside `target` stay links; a `target` that is a link to a folder keeps being one. Two saves into one folder
     at the same time are both whole, and the later one wins.
 
@@ -69,7 +70,7 @@ def write_beside(target: str | os.PathLike[str]) -> Iterator[Path]:
             with claimed_folder(parent, final.name) as beside:
                 yield beside
                 flush_tree(beside)
-                put_in_place(beside, final, inside)
+                put_in_place(beside, final, inside, keep)
                 flush_folder(parent)
     finally:
         if beside is not None:
@@ -121,15 +122,16 @@ def exchangeable(folder: Path) -> bool:
     return not os.path.ismount(folder) and os.access(folder.parent, os.W_OK) and folder not in (inside, *inside.parents)
 
 
-def put_in_place(beside: Path, final: Path, inside: bool) -> None:
+def put_in_place(beside: Path, final: Path, inside: bool, keep: bool) -> None:
     """Give the new folder the target's name."""
     for attempts_left in reversed(range(20)):
         try:
             if inside:
-                move_files(beside, final)
+                move_files(beside, final, keep)
             elif final.is_dir():
-                carry_over(final, beside, superseded(final, beside))
-                swap(beside, final)
+                if keep:
+                    carry_over(final, beside, superseded(final, beside))
+                swap(beside, final, keep)
             else:
                 os.rename(beside, final)
             return
@@ -168,7 +170,7 @@ def carry_over(old: Path, new: Path, without: Set[str] = frozenset()) -> None:
                 shutil.copy2(entry.path, there, follow_symlinks=False)
 
 
-def swap(new: Path, target: Path) -> None:
+def swap(new: Path, target: Path, keep: bool = True) -> None:
     """Exchange two folders' names; `new` then names the old content."""
     flush_folder(new)
     try:
@@ -184,7 +186,7 @@ def swap(new: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in NO_RENAME:
             raise
-        move_files(new, target)
+        move_files(new, target, keep)
         return
     try:
         os.rename(new, target)
@@ -205,16 +207,38 @@ def exchange(first: Path, second: Path) -> None:
         raise OSError(code, os.strerror(code), str(second))
 
 
-def move_files(new: Path, target: Path) -> None:
-    """Rename each file of `new` over its namesake in `target`, then remove the weights that they replace."""
+def move_files(new: Path, target: Path, keep: bool = True) -> None:
+    """Rename each file of `new` over its namesake in `target`, then remove the weights that they replace, or all."""
     old_weights = superseded(target, new)
-    for path in sorted(path for path in new.rglob("*") if path.is_symlink() or not path.is_dir()):
-        there = target / path.relative_to(new)
+    written = {path.relative_to(new) for path in new.rglob("*") if path.is_symlink() or not path.is_dir()}
+    for inside in sorted(written):
+        path = new / inside
+        there = target / inside
         if not os.path.lexists(there) or not os.path.samestat(path.lstat(), there.lstat()):
             there.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, there)
     for name in old_weights:
         (target / name).unlink()
+    if not keep:
+        remove_others(target, written, new)
+
+
+def remove_others(folder: Path, written: Set[Path], beside: Path) -> None:
+    """Remove what is in `folder` but for the files `written` there, and the folder `beside` that they came from."""
+    for root, folders, files in os.walk(folder, topdown=False):
+        here = Path(root)
+        if beside == here or beside in here.parents:
+            continue
+        for name in files:
+            if (here / name).relative_to(folder) not in written:
+                (here / name).unlink()
+        for name in folders:
+            if (here / name).is_symlink():
+                if (here / name).relative_to(folder) not in written:
+                    (here / name).unlink()
+            else:
+                with contextlib.suppress(OSError):  # It still holds something that was written.
+                    (here / name).rmdir()
 
 
 # Temporary names --------------------------------------------------------------------------------------------------
