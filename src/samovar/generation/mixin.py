@@ -83,8 +83,11 @@ class GenerationMixin(ContinuousMixin):
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
         """As `Model.save_pretrained`; also writes `generation_config.json`, unless only adapters are written."""
         super().save_pretrained(save_directory, **options)  # type: ignore[misc]
-        if getattr(self, "peft_config", None):
-            return
+        if not getattr(self, "peft_config", None):
+            self.save_generation_config(save_directory)
+
+    def save_generation_config(self, save_directory: str | Path) -> None:
+        """Write `generation_config.json`: as it was read, unless it was looked at since."""
         values = self.__dict__.get("_generation_values")
         if values is not None and self.__dict__["_generation_config"] is None:
             write_file(Path(save_directory) / GENERATION_FILE, json.dumps(values, indent=2, sort_keys=True) + "\n")

@@ -78,7 +78,8 @@ class Pipeline(Shareable):
         self.image_processor = image_processor
         self.model = self.checked_model(model)
         home = next(iter(self.model.parameters()), torch.empty(0)).device
-        self.device = chosen_device(device, home)
+        # An exported model runs where its engine does, whatever accelerators there are.
+        self.device = chosen_device(getattr(self.model, "fixed_device", None) if device is None else device, home)
         if self.device.type == "cpu":
             keep_freed_memory()
         if home != self.device:
@@ -103,7 +104,7 @@ class Pipeline(Shareable):
         if self.model_tasks and kind not in self.model_tasks:
             from samovar.pipelines.registry import cannot_do
 
-            raise TaskError(*cannot_do(type(model).__name__, self.task))
+            raise TaskError(*cannot_do(getattr(model, "saved_from", type(model).__name__), self.task))
         return model
 
     # Parameters ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samovar.errors import InputError, SamovarError, TaskError
+from samovar.config import CODE_OPTIONS
+from samovar.errors import FileMissingError, InputError, SamovarError, TaskError
 from samovar.extras import require
 from samovar.pipelines.custom import chosen_task, own_task
 from samovar.pipelines.registry import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from samovar.config import Config
     from samovar.pipelines.base import Pipeline
 
+FLOAT = "torch.float32"
 SOURCE = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "force_download")
 
 
@@ -52,8 +54,9 @@ def pipeline(
     where the model comes from. `task` may be left out when the checkpoint says what it was saved from. `device` None
     means an accelerator if there is one; an int counts accelerators, -1 is the CPU. `dtype` is a `torch.dtype`, its
     name or `"auto"` (as stored). `cache_dir`, `local_files_only`, `subfolder` and `force_download` say where files
-    come from; `model_kwargs` go to `from_pretrained`; `framework` is accepted and means nothing here. All other
-    keyword arguments are defaults for the calls::
+    come from; `model_kwargs` go to `from_pretrained`. A folder that holds ONNX graphs and no weights runs in
+    onnxruntime, as does one with both under `framework="onnx"`, or an `OnnxModel`; `model_kwargs={"providers": […]}`
+    says on what. All other keyword arguments are defaults for the calls::
 
         classify = pipeline("text-classification", model="folder-or-id", top_k=None)
         classify(["I like it.", "I do not."])
@@ -93,7 +96,9 @@ def pipeline(
     if named:
         loading = {"dtype": dtype if dtype is not None else torch_dtype, **(model_kwargs or {}), **options, **code}
         loading = {name: value for name, value in loading.items() if value is not None}
-        loaded = load_model(spec, model, config, settings, first_device(device, device_map), loading)
+        loaded = load_model(
+            spec, model, config, settings, first_device(device, device_map), loading, framework == "onnx"
+        )
     elif dtype is not None or torch_dtype is not None:
         from samovar.weights.load import wanted_dtype
 
@@ -156,7 +161,8 @@ def spec_for(settings: Any, model: Any, pipeline_class: type[Pipeline] | None) -
     named = isinstance(model, str | Path)
     # Adapters around a model leave its task.
     inside = model.get_base_model() if hasattr(model, "get_base_model") else model
-    saved_from = getattr(settings, "architectures", None) if named else [type(inside).__name__]
+    own = getattr(inside, "saved_from", type(inside).__name__)
+    saved_from = getattr(settings, "architectures", None) if named else [own]
     if pipeline_class is not None:
         auto = ("AutoModel",) if not saved_from else auto_for(saved_from[0])
         kind = "image" if saved_from and is_vision(saved_from[0]) else "text"
@@ -178,7 +184,13 @@ def auto_for(saved_from: str) -> tuple[Any, ...]:
 
 
 def load_model(
-    spec: TaskSpec, name: str | Path, config: Any, settings: Config | None, device: Any, loading: dict[str, Any]
+    spec: TaskSpec,
+    name: str | Path,
+    config: Any,
+    settings: Config | None,
+    device: Any,
+    loading: dict[str, Any],
+    graphs: bool = False,
 ) -> Any:
     """The model with a head for this task; raises `TaskError` rather than start a head anew."""
     stated = None if settings is None else settings.architectures
@@ -188,15 +200,18 @@ def load_model(
     if spec.saved_as and trained and not fits:
         # Heads of two tasks may have the same names and sizes: the class says which one was trained.
         raise TaskError(*cannot_do(saved_from, spec.name))
+    own = None if config is None else settings
+    if graphs and spec.name != "sentence-similarity":
+        return load_graphs(spec, name, own, loading)
     errors: list[SamovarError] = []
     for auto in spec.auto_classes():
         try:
-            model, report = auto.from_pretrained(
-                name, config=None if config is None else settings, device=device, output_loading_info=True, **loading
-            )
+            model, report = auto.from_pretrained(name, config=own, device=device, output_loading_info=True, **loading)
         except TaskError as error:
             errors.append(error)
             continue
+        except FileMissingError as error:
+            return load_graphs(spec, name, own, loading, error)
         fresh = {key for key in report["missing_keys"] if not key.startswith("pooler.")}
         if fresh or report["mismatched_keys"]:
             raise TaskError(*cannot_do(saved_from, spec.name))
@@ -210,6 +225,27 @@ def load_model(
         f"The task {spec.name!r} was registered without `pt_model`, so a model cannot be loaded by name.",
         "Register it with an auto class, or pass a loaded model.",
     )
+
+
+def load_graphs(
+    spec: TaskSpec, name: str | Path, config: Config | None, loading: dict[str, Any], missing: Exception | None = None
+) -> Any:
+    """The ONNX graphs of a folder or repository, as a model. Raises `missing` where there are none."""
+    from samovar.runtime.onnx_model import OnnxModel
+
+    # Any other type is refused there: a graph's numbers are those of its file.
+    plain = [key for key, value in loading.items() if key == "dtype" and str(value) in ("auto", "float32", FLOAT)]
+    options = {key: value for key, value in loading.items() if key not in (*plain, *CODE_OPTIONS)}
+    tasks = {one.tasks[0] for one in spec.auto_classes() if getattr(one, "tasks", ())}
+    try:
+        model = OnnxModel.from_pretrained(name, config=config, task=next(iter(tasks), None), **options)
+    except FileMissingError:
+        if missing is not None:
+            raise missing from None
+        raise
+    if spec.name in FEATURES.values() and "last_hidden_state" not in model.outputs_named:
+        raise TaskError(*cannot_do(model.saved_from, spec.name))
+    return model
 
 
 def first_device(device: Any, device_map: Any) -> Any:

@@ -101,6 +101,9 @@ class FillMaskPipeline(TextPipeline):
     def _forward(self, model_inputs: dict[str, Any], **parameters: Any) -> Tensor:
         """Logits (masks, vocabulary)."""
         rows, columns = model_inputs.pop("places")
+        if not hasattr(self.model, "backbone"):  # an exported graph, which has no parts
+            out = self.model(**model_inputs)
+            return (out.prediction_logits if out.logits is None else out.logits)[rows, columns]
         states = self.model.backbone(**model_inputs, return_dict=True).last_hidden_state
         head = getattr(self.model.head, "lm", self.model.head)
         return head(BaseModelOutput(last_hidden_state=states[rows, columns]))

@@ -39,7 +39,7 @@ def located(name: str, options: dict[str, Any]) -> Source:
 
 
 def load_modules(
-    name: str, options: dict[str, Any], model_args: dict[str, Any], tokenizer_args: dict[str, Any]
+    name: str, options: dict[str, Any], model_args: dict[str, Any], tokenizer_args: dict[str, Any], backend: str
 ) -> tuple[list[nn.Module], dict[str, Any]]:
     """The modules of a checkpoint, and its settings."""
     source = located(name, options)
@@ -48,6 +48,7 @@ def load_modules(
         options = options | {"revision": source.commit}  # All files of one state of the repository.
     arguments = {key: value for key, value in options.items() if value is not None and value is not False}
     encoder: dict[str, Any] = {"model_args": model_args, "tokenizer_args": tokenizer_args, **arguments}
+    encoder["backend"] = backend
     if path is None:
         transformer = Transformer(source.name, **encoder)
         return [transformer, Pooling(transformer.get_word_embedding_dimension(), "mean")], {}

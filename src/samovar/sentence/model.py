@@ -35,7 +35,8 @@ class SentenceTransformer(nn.Sequential):
     A plain encoder without `modules.json` gets mean pooling. `modules` builds one from parts. `prompts` maps names to
     texts that `encode` puts before its inputs; `truncate_dim` keeps the first features of each embedding (Matryoshka,
     arXiv:2205.13147); `model_kwargs` go to `AutoModel.from_pretrained` (dtype, attn_implementation, …),
-    `tokenizer_kwargs` to `AutoTokenizer`. `device` None: an accelerator if there is one.
+    `tokenizer_kwargs` to `AutoTokenizer`. `device` None: an accelerator if there is one. `backend="onnx"` runs the
+    encoder in onnxruntime, by its graph in the folder or by one that is made now; `save_pretrained` writes that graph.
 
     Raises what `AutoModel.from_pretrained` raises, `ConfigError` for modules that are unknown and `UnsafeFileError`
     for classes that would be a repository's own code.
@@ -47,6 +48,7 @@ class SentenceTransformer(nn.Sequential):
         *,
         modules: Iterable[nn.Module] | None = None,
         device: str | torch.device | None = None,
+        backend: str = "torch",
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity_fn_name: str | None = None,
@@ -71,6 +73,7 @@ class SentenceTransformer(nn.Sequential):
                 },
                 {**(config_kwargs or {}), **(model_kwargs or {})},
                 {**(processor_kwargs or {}), **(tokenizer_kwargs or {})},
+                backend,
             )  # fmt: skip
         if not modules:
             raise InputError("A SentenceTransformer of nothing.", "Pass a name, a folder, or modules=[…].")
@@ -84,7 +87,8 @@ class SentenceTransformer(nn.Sequential):
         self.truncate_dim = truncate_dim
         self.name_or_path = "" if model_name_or_path is None else str(model_name_or_path)
         home = next(self.parameters(), torch.empty(0)).device
-        self.to(chosen_device(device, home))
+        fixed = getattr(getattr(self[0], "auto_model", None), "fixed_device", None)
+        self.to(chosen_device(fixed if device is None else device, home))
         self.eval()
 
     # Embeddings ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from samovar.auto import AutoModel, AutoTokenizer
 from samovar.config import parse_config
+from samovar.errors import FileMissingError, InputError
 from samovar.hub.source import Source
 from samovar.pipelines.text import length_limit
 from samovar.pipelines.transfer import pad_rows
@@ -21,11 +23,14 @@ SETTINGS = tuple(
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 
+BACKENDS = ("torch", "onnx")
+
 
 class Transformer(Module):
     """Texts → `token_embeddings` (batch, sequence, hidden), by any encoder that `AutoModel` loads.
 
-    Texts are cut at `max_seq_length` tokens; by default what encoder and tokenizer can take.
+    Texts are cut at `max_seq_length` tokens; by default what encoder and tokenizer can take. With `backend="onnx"` the
+    encoder runs in onnxruntime: the graph beside it, or one that is made of it now.
     """
 
     type_name = "sentence_transformers.models.Transformer"
@@ -37,12 +42,13 @@ class Transformer(Module):
         max_seq_length: int | None = None,
         do_lower_case: bool = False,
         *,
+        backend: str = "torch",
         model_args: dict[str, Any] | None = None,
         tokenizer_args: dict[str, Any] | None = None,
         **source: Any,
     ) -> None:
         super().__init__()
-        self.auto_model = self.auto_class.from_pretrained(model_name_or_path, **source, **(model_args or {}))
+        self.auto_model = encoder_of(self.auto_class, model_name_or_path, backend, {**source, **(model_args or {})})
         self.tokenizer = AutoTokenizer.from_pretrained(model_name_or_path, **source, **(tokenizer_args or {}))
         self.do_lower_case = do_lower_case
         self.max_seq_length = (
@@ -135,3 +141,38 @@ class Transformer(Module):
         self.tokenizer.save_pretrained(folder)
         settings = {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case}
         (folder / SETTINGS[0]).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+
+
+def encoder_of(auto: type[AutoModel], name: str | Path, backend: str, options: dict[str, Any]) -> Any:
+    """The encoder in PyTorch, or in onnxruntime where that is asked for, or where there is nothing else.
+
+    Raises what loading raises, and `InputError` for another backend.
+    """
+    from samovar.runtime.onnx_model import OnnxModel
+
+    if backend not in BACKENDS:
+        raise InputError(f"There is no backend {backend!r}.", f"Choose among {', '.join(BACKENDS)}.")
+    if backend == "onnx":
+        try:
+            return OnnxModel.from_pretrained(name, **options)
+        except FileMissingError:
+            return exported(auto.from_pretrained(name, **options))
+    try:
+        return auto.from_pretrained(name, **options)
+    except FileMissingError as error:
+        try:
+            return OnnxModel.from_pretrained(name, **options)
+        except FileMissingError:
+            raise error from None
+
+
+def exported(model: Any) -> Any:
+    """A model as a graph, in a folder that lives as long as the graph is used."""
+    from samovar.export.run import export_model
+    from samovar.runtime.onnx_model import OnnxModel
+
+    folder = tempfile.TemporaryDirectory(prefix="samovar-onnx-")
+    export_model(model, "onnx", folder.name)
+    graph = OnnxModel.from_pretrained(folder.name)
+    graph.keep = folder
+    return graph

@@ -1,0 +1,1 @@
+from .onnx_model import OnnxModel as OnnxModel
