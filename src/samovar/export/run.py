@@ -71,7 +71,7 @@ def export_model(
     what is being done. The folder appears whole or not at all; `overwrite=True` replaces an earlier export whole.
     Raises `ExportError` for a model that cannot be exported (operator and layer are named), and for an artefact that
     differs by more than `tolerance` (1e-4; what is rounded to int8 is judged by how large its difference is beside its
-    output, a fifth), which is then kept aside as `<output>.differs`; `TaskError` for a task that the
+    output, a quarter), which is then kept aside as `<output>.differs`; `TaskError` for a task that the
     checkpoint has no head for; `MissingExtraError` with the line that installs what is missing; `SaveError` for a
     folder that exists or cannot be written.
     """
