@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
+import time
 
+import asked_models
 import httpx
 import numpy as np
 import pytest
 from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "pipelines"))
-import tiny_checkpoints
-from tiny_checkpoints import labels
-
 import samovar
+from samovar.pipelines.registry import BUILT_IN
+from samovar.server.inference.contract import CONTRACTS
+from samovar.server.taxonomy.about import ABOUT
+from samovar.server.web.asking import FIELDS
 
 pytestmark = pytest.mark.slow
-HEADS = {
-    "text-classification": ("save_bert", "BertForSequenceClassification", labels("bad", "good", "fair")),
-    "token-classification": ("save_bert", "BertForTokenClassification", labels(*tiny_checkpoints.TAGS)),
-    "question-answering": ("save_bert", "BertForQuestionAnswering", {}),
-    "zero-shot-classification": (
-        "save_bert", "BertForSequenceClassification", labels("contradiction", "neutral", "entailment"),
-    ),
-    "fill-mask": ("save_bert", "BertForMaskedLM", {}),
-    "feature-extraction": ("save_bert", "BertModel", {}),
-    "text-generation": ("save_gpt2", "GPT2LMHeadModel", {}),
-    "image-classification": ("save_vit", "ViTForImageClassification", labels("cat", "dog")),
-}  # fmt: skip
+# Those whose answers are compared here; `chat` is a language model that knows how a conversation is written out.
+TASKS = [
+    *asked_models.HEADS, "table-question-answering", "summarization", "translation", "text2text-generation", "chat",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def models(hub, tmp_path_factory):
     """A model for each task, published by the stock client: task → (id, folder)."""
     published = {}
-    for task, (save, head, settings) in HEADS.items():
-        folder = tmp_path_factory.mktemp(task)
-        getattr(tiny_checkpoints, save)(folder, head, **settings)
-        (folder / "README.md").write_text(f"---\npipeline_tag: {task}\n---\n# {task}\n")
+    for task in TASKS:
+        folder = asked_models.save(task, tmp_path_factory.mktemp(task))
         name = f"alice/tiny-{task}"
         hub.alice.create_repo(name)
         hub.alice.upload_folder(repo_id=name, folder_path=folder)
@@ -55,7 +46,7 @@ def client(hub, models, task: str) -> InferenceClient:
 
 def local(models, task: str):
     """The same model as a pipeline here."""
-    return samovar.pipeline(task, model=str(models[task][1]))
+    return samovar.pipeline("text-generation" if task == "chat" else task, model=str(models[task][1]))
 
 
 def test_text_classification(hub, models):
@@ -120,6 +111,136 @@ def test_text_generation_whole_and_streamed(hub, models):
     assert "".join(pieces) in expected
 
 
+def test_generated_text_says_how_it_ended(hub, models):
+    asked = client(hub, models, "chat")
+    whole = asked.text_generation("the cat", max_new_tokens=5, do_sample=False, details=True)
+    assert whole.details.finish_reason == "length"
+    assert whole.details.generated_tokens >= 5
+    *pieces, last = asked.text_generation("the cat", max_new_tokens=5, do_sample=False, details=True, stream=True)
+    assert "".join(one.token.text for one in pieces) == last.generated_text
+    assert last.details.finish_reason == "length"
+    drawn = [asked.text_generation("the cat", max_new_tokens=9, temperature=1.5, seed=seed) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(HfHubHTTPError, match="best_of"):
+        asked.text_generation("the cat", best_of=3)
+
+
+def test_chat_whole_and_streamed(hub, models):
+    asked = client(hub, models, "chat")
+    messages = [{"role": "user", "content": "the cat"}]
+    options = {"max_tokens": 6, "temperature": 0.0}
+    whole = asked.chat_completion(messages, **options)
+    said = local(models, "chat")(messages, max_new_tokens=6, do_sample=False)[0]["generated_text"][-1]
+    assert whole.choices[0].message.content == said["content"]
+    assert whole.choices[0].finish_reason == "length"
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+    assert whole.usage.prompt_tokens > 4
+    chunks = list(asked.chat_completion(messages, stream=True, stream_options={"include_usage": True}, **options))
+    assert "".join(one.choices[0].delta.content or "" for one in chunks if one.choices) == said["content"]
+    assert chunks[-1].usage.total_tokens == whole.usage.total_tokens
+    parts = [{"role": "user", "content": [{"type": "text", "text": "the "}, {"type": "text", "text": "cat"}]}]
+    assert asked.chat_completion(parts, **options).choices[0].message.content == said["content"]
+    with pytest.raises(HfHubHTTPError, match="Tools"):
+        asked.chat_completion(messages, tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+    with pytest.raises(HfHubHTTPError, match="chat template"):
+        client(hub, models, "text-generation").chat_completion(messages)
+
+
+def test_summaries_and_translations(hub, models):
+    summary = client(hub, models, "summarization").summarization(
+        "the cat sat", generate_parameters={"max_new_tokens": 7, "num_beams": 2}
+    )
+    expected = local(models, "summarization")("the cat sat", max_new_tokens=7, num_beams=2)
+    assert summary.summary_text == expected[0]["summary_text"]
+    found = client(hub, models, "translation").translation("the dog", generate_parameters={"max_new_tokens": 7})
+    assert found.translation_text == local(models, "translation")("the dog", max_new_tokens=7)[0]["translation_text"]
+    body = {"inputs": "the dog", "parameters": {"max_new_tokens": 7}}
+    written = post(hub, models, "text2text-generation", body)
+    assert written == local(models, "text2text-generation")("the dog", max_new_tokens=7)
+
+
+def test_table_question_answering(hub, models):
+    table = {"city": ["moscow", "paris"], "dogs": ["12", "90"]}
+    found = client(hub, models, "table-question-answering").table_question_answering(table, "how many dogs")
+    expected = local(models, "table-question-answering")(table=table, query="how many dogs")
+    assert (found.answer, found.cells, found.aggregator) == (
+        expected["answer"], expected["cells"], expected["aggregator"],
+    )  # fmt: skip
+    assert [tuple(place) for place in found.coordinates] == [tuple(place) for place in expected["coordinates"]]
+
+
+def test_similar_sentences_and_choices(hub, models):
+    found = client(hub, models, "sentence-similarity").sentence_similarity("a cat", ["a dog", "moscow"])
+    given = {"source_sentence": "a cat", "sentences": ["a dog", "moscow"]}
+    assert found == pytest.approx(local(models, "sentence-similarity")(given), abs=1e-5)
+    given = {"question": "who sat", "choices": ["the cat", "paris"]}
+    chosen = post(hub, models, "multiple-choice", {"inputs": given})
+    assert [one["choice"] for one in chosen] == [one["choice"] for one in local(models, "multiple-choice")(given)]
+
+
+def test_vectors_of_length_one_and_of_a_model_of_embeddings(hub, models, tmp_path):
+    asked, whole = client(hub, models, "feature-extraction"), local(models, "feature-extraction")("the cat")
+    unit = np.asarray(asked.feature_extraction("the cat", normalize=True))
+    rows = np.asarray(whole) / np.linalg.norm(whole, axis=-1, keepdims=True)
+    assert np.allclose(unit, rows, atol=1e-5)
+    assert asked.feature_extraction("the cat", dimensions=8).shape[-1] == 8
+    encoder = samovar.SentenceTransformer(str(models["feature-extraction"][1]))
+    encoder.save(str(tmp_path))
+    hub.alice.create_repo("alice/encoder")
+    hub.alice.upload_folder(repo_id="alice/encoder", folder_path=tmp_path)
+    url = f"{hub.url}/models/alice/encoder/pipeline/feature-extraction"
+    found = InferenceClient(model=url).feature_extraction(["the cat", "a dog"], normalize=True)
+    assert np.allclose(found, encoder.encode(["the cat", "a dog"], normalize_embeddings=True), atol=1e-5)
+
+
+def test_vectors_of_a_picture(hub, models, tmp_path):
+    Image.new("RGB", (40, 30), "navy").save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    answer = httpx.post(f"{hub.url}/models/{models['image-feature-extraction'][0]}", content=data, timeout=60)
+    expected = local(models, "image-feature-extraction")(Image.open(tmp_path / "a.png"))
+    assert np.allclose(answer.json(), expected, atol=1e-5)
+
+
+def test_whoever_goes_away_is_forgotten(hub, models):
+    """A stream whose reader leaves, and a question whose asker does, are cancelled; the model answers others."""
+    url = f"{hub.url}/models/{models['chat'][0]}"
+    body = {"inputs": "the cat", "parameters": {"max_new_tokens": 1024}}
+    before = counted(hub, "cancelled")
+    with httpx.stream("POST", url, json={**body, "stream": True}, timeout=60) as streamed:
+        assert next(streamed.iter_lines()).startswith("data:")
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(url, json={**body, "parameters": {"max_new_tokens": 1023}}, timeout=0.5)
+    end = time.monotonic() + 60
+    while counted(hub, "cancelled") < before + 2:
+        assert time.monotonic() < end, "nobody noticed"
+        time.sleep(0.05)
+    assert client(hub, models, "chat").text_generation("the cat", max_new_tokens=2)
+
+
+def post(hub, models, task: str, body):
+    """What a model answers to a body that no method of the client writes."""
+    answer = httpx.post(f"{hub.url}/models/{models[task][0]}", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def counted(hub, what: str) -> int:
+    """A counter of the models of the Hub's process."""
+    line = next(
+        line
+        for line in httpx.get(f"{hub.url}/metrics").text.splitlines()
+        if line.startswith(f"samovar_hub_model_{what}_total ")
+    )
+    return int(float(line.split()[1]))
+
+
+def test_every_task_of_the_library_has_a_form_a_widget_and_a_page():
+    for spec in BUILT_IN:
+        assert spec.name in CONTRACTS, "samovar.server.inference.contract says how it is asked over HTTP"
+        assert CONTRACTS[spec.name].kind in FIELDS
+        assert spec.name in ABOUT, "samovar.server.taxonomy.about says what it is"
+
+
 def test_many_visitors_are_answered_right(hub, models):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -151,6 +272,10 @@ def test_health_and_info(hub, models):
         ("zero-shot-classification", b'{"inputs": "x"}', 400),
         ("image-classification", b"no image", 422),
         ("fill-mask", b'{"inputs": "no mask here"}', 422),
+        ("image-feature-extraction", b'{"inputs": "no base64!"}', 400),
+        ("multiple-choice", b'{"inputs": {"question": "who"}}', 400),
+        ("sentence-similarity", b'{"inputs": {"source_sentence": "a", "sentences": "b"}}', 400),
+        ("feature-extraction", b'{"inputs": "a", "encoding_format": "base64"}', 422),
     ],
 )
 def test_bad_requests_are_refused_with_the_reason(hub, models, task, body, status):

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from samovar.errors import SamovarError
+from samovar.server.inference.contract import WRITING
 from samovar.server.inference.media import answered, given, plain
 
 
@@ -67,7 +68,7 @@ class Worker:
             key = json.dumps([call["options"], alone], sort_keys=True)
             groups.setdefault(key, []).append((call["id"], inputs, call["options"]))
         for group in groups.values():
-            options = group[0][2]
+            options = self.stoppable(group[0][2], [number for number, _, _ in group])
             if len(group) > 1:
                 try:
                     answers = list(self.pipe([inputs for _, inputs, _ in group], **options))
@@ -85,6 +86,16 @@ class Worker:
                     self.tell(number, inputs, self.pipe(inputs, **options))
                 except Exception as error:
                     self.say(id=number, error=said(error))
+
+    def stoppable(self, options: dict[str, Any], numbers: list[int]) -> dict[str, Any]:
+        """The options of calls; text that is written for nobody any more ends after the token at hand."""
+        if self.task not in WRITING:
+            return options
+
+        def forgotten(ids: Any, scores: Any, **more: Any) -> bool:
+            return self.cancelled.issuperset(numbers)
+
+        return options | {"stopping_criteria": [forgotten]}
 
     def tell(self, number: int, inputs: Any, answer: Any) -> None:
         """Send an answer."""

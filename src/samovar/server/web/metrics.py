@@ -76,7 +76,7 @@ def compute(request: Request, form: Annotated[Submitted, Depends(submitted_text)
         text = json.dumps(result, indent=1, ensure_ascii=False)[:LONGEST_JSON]
         answer = Answer(table(result) + Markup("".join(notes)), text, time.monotonic() - began)
     except HubError as error:
-        answer = Answer(problem=error.message)
+        answer = Answer(problem=error.cause, next_step=error.next_step)
     if request.headers.get("x-part") == "answer":
         return HTMLResponse(fragment(request, "answer", answer=answer), headers=HEADERS)
     return shown(request, form.caller, spec, config, fields, answer)

@@ -43,6 +43,8 @@ class Answer:
     json: str = ""
     seconds: float = 0.0
     problem: str = ""
+    """Why there is none, in English: the page translates it where its catalogue can."""
+    next_step: str = ""
 
 
 @router.get("/{owner:owner}/{name:segment}/try")
@@ -81,7 +83,7 @@ async def attempt(request: Request, hub: HubOf, owner: str, name: str) -> Respon
     except ClientGoneError:
         raise
     except HubError as error:
-        answer = Answer(problem=error.message)
+        answer = Answer(problem=error.cause, next_step=error.next_step)
     if part == "answer":
         return HTMLResponse(fragment(request, "answer", answer=answer), headers=HEADERS)
     return await run_in_threadpool(show, request, hub, caller, "model", model.name, values, answer)
@@ -151,7 +153,10 @@ def stored(hub: Hub, caller: Caller, model: Model, path: str) -> bytes:
 
 async def submitted(request: Request) -> tuple[Values, bytes | None]:
     """The form's texts and its file. Raises `TooLargeError`, `BadRequestError`."""
-    if int(request.headers.get("content-length") or 0) > LARGEST:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():  # Browsers say it; without it the form could be of any size.
+        raise BadRequestError("The form does not say how large it is.", "Send it from the model's page.")
+    if int(length) > LARGEST:
         raise TooLargeError("The form is too large.", f"Send at most {LARGEST // 2**20} MiB.")
     try:
         async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=1_000_000) as form:
