@@ -1,4 +1,4 @@
-"""The example that shares, and the tour's section on it, against a real Hub."""
+"""The example that shares, against a real Hub."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ from running_hub import RunningHub
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
-
-# What the tour has made before its section on sharing.
-BEFORE = """
-import sys
-from pathlib import Path
-from samovar import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-folder = Path(sys.argv[1])
-tokenizer = AutoTokenizer.from_pretrained(folder)
-classifier = AutoModelForSequenceClassification.from_pretrained(folder, id2label={0: "cold", 1: "hot"})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +50,3 @@ def test_the_example_shares_and_loads_again(served: dict[str, str]) -> None:
         r"custom_pipeline.py of commit [0-9a-f]{40}\.", lines[3],
     )  # fmt: skip
     assert re.fullmatch(r"trusted: Length \d+\.\d+", lines[4])
-
-
-@pytest.mark.parametrize("tour", ["tour.md", "tour.ru.md"])
-def test_the_tour_shares(served: dict[str, str], tour: str) -> None:
-    blocks = re.findall(r"```python hub\n(.*?)```", (ROOT / "docs" / tour).read_text("utf-8"), re.S)
-    assert blocks
-    expected = [line for block in blocks for line in re.findall(r"# → (.*)", block)]
-    assert printed(served, "-c", BEFORE + "\n".join(blocks), str(minilm_folder())) == expected

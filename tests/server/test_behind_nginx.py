@@ -29,7 +29,7 @@ def free_port() -> int:
 
 def configuration(folder: Path, hub: RunningHub, port: int) -> str:
     """The documented server, with the addresses and paths of this test, in a whole configuration."""
-    (server,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (server,) = re.findall(r"```nginx[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)
     for documented, here in {
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "/etc/ssl/hub.example.pem": str(folder / "cert.pem"),

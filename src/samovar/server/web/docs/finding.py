@@ -15,6 +15,8 @@ from samovar.server.web.docs.rendering import address
 from samovar.server.web.docs.sources import Definition, read, summary
 
 MOST, AROUND = 40, 90
+# Without it й would be и.
+BREVE = "\u0306"
 WORD = re.compile(r"\w+")
 
 
@@ -40,11 +42,8 @@ class Found:
 
 def fold(text: str) -> str:
     """Letters alike whatever their case and accents."""
-    return "".join(
-        one
-        for one in unicodedata.normalize("NFKD", text.casefold())
-        if not unicodedata.combining(one) or one == "\u0306"
-    )
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(one for one in parts if one == BREVE or not unicodedata.combining(one)))
 
 
 @cache

@@ -117,7 +117,10 @@ def neighbours(name: str) -> tuple[Entry | None, Entry | None]:
 def examples() -> dict[str, Path]:
     """`examples/NAME` → file."""
     root = folder("examples")
-    return {f"examples/{path.name}": path for path in sorted(root.glob("*")) if path.suffix in (".py", ".sh")}
+    found = [path for path in root.rglob("*") if path.suffix in (".py", ".sh")]
+    # Those of the folder itself before those of folders in it.
+    found.sort(key=lambda path: (len(path.parts), path))
+    return {f"examples/{path.relative_to(root)}": path for path in found}
 
 
 @cache

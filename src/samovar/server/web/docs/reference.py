@@ -19,7 +19,7 @@ GROUPS = {
     "Training": ("samovar.training", "samovar.adapters"),
     "Embeddings": ("samovar.sentence",),
     "Metrics": ("samovar.evaluate",),
-    "Sharing and export": ("samovar.hub", "samovar.export"),
+    "Sharing and export": ("samovar.hub", "samovar.export", "samovar.runtime"),
     "Architectures": ("samovar.architectures", "samovar.registry"),
     "Bricks": ("samovar.nn", "samovar.tasks", "samovar.weights"),
 }

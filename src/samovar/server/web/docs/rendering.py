@@ -123,6 +123,11 @@ def linked(children: list[Token], skip: str) -> list[Token]:
     return made
 
 
+def phrase(text: str) -> str:
+    """A sentence as HTML, with its code marked."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def relative(name: str, target: str) -> str:
     """Where a link in the Markdown page `name` leads on the site; addresses elsewhere stay as they are."""
     parts = urlsplit(target)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from markupsafe import Markup
+
 from samovar.server.web.docs import guide
 from samovar.server.web.docs.description import Described, overview, reference, safe
 from samovar.server.web.docs.reference import described, groups
-from samovar.server.web.docs.rendering import address
+from samovar.server.web.docs.rendering import address, phrase
 from samovar.server.web.docs.sources import read, summary
 from samovar.server.web.languages import languages
 
@@ -50,10 +52,25 @@ def view(name: str, language: str | None = None) -> dict[str, Any]:
         for one in guide.translations(name)
     ]
     return {
-        "on_page": [], "name": name, "own": own, "translations": others if len(others) > 1 else [],
-        "before": before, "behind": behind, "address": address, "rail": guide.contents(language or own),
-        "modules": groups(), "home": address(home if guide.path_of(home) else "index"), "query": "", **made,
-    }  # fmt: skip
+        "on_page": [],
+        "name": name,
+        "own": own,
+        "translations": others if len(others) > 1 else [],
+        "before": before,
+        "behind": behind,
+        "address": address,
+        "phrase": marked,
+        "rail": guide.contents(language or own),
+        "modules": groups(),
+        "home": address(home if guide.path_of(home) else "index"),
+        "query": "",
+        **made,
+    }
+
+
+def marked(text: str) -> Markup:
+    """A sentence for a template."""
+    return safe(phrase(text))
 
 
 def outline(one: Described) -> list[tuple[int, str, str]]:
