@@ -162,12 +162,14 @@ def would_go(hub: Hub, before: datetime, unused: dict[int, set[str]]) -> tuple[l
                 if sha256 not in unused.get(number, set()):
                     kept.add(sha256)
             sizes.update(
-                row.tuple()
-                for row in session.execute(
-                    select(StoredObject.sha256, StoredObject.size).where(
-                        StoredObject.sha256.in_(some), StoredObject.created_at < before
+                {
+                    sha256: size
+                    for sha256, size in session.execute(
+                        select(StoredObject.sha256, StoredObject.size).where(
+                            StoredObject.sha256.in_(some), StoredObject.created_at < before
+                        )
                     )
-                )
+                }
             )
     names = sorted(sizes.keys() - kept)
     return names, sum(sizes[sha256] for sha256 in names)
