@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     """With less free disk space than this, `/readyz` says that the Hub is not ready."""
 
     inference: Literal["on", "off"] = "on"
-    """Whether models can be asked on their pages and over HTTP; also needs the extra `torch`."""
+    """Whether models can be asked, on pages and over HTTP (needs the extra `torch` too), and metrics computed."""
     inference_memory: ByteSize = ByteSize(8192 * MEBIBYTE)
     """What all loaded models together may use."""
     inference_time: float = Field(60.0, gt=0)
