@@ -9,14 +9,15 @@ from html import unescape
 
 import httpx
 
+HEADERS = {"Accept": "text/html"}
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
 def get(path: str, **parameters: str | list[str]) -> str:
-    """A page's HTML. One that asks to be read again soon is, as browsers do it."""
+    """A page's HTML; one that is not ready yet is asked for again."""
     for _ in range(60):
-        answer = httpx.get(HUB + path, params=parameters or None, follow_redirects=True, timeout=60)
-        if "refresh" not in answer.headers:
+        answer = httpx.get(HUB + path, params=parameters or None, headers=HEADERS, follow_redirects=True, timeout=60)
+        if "refresh" not in answer.headers and answer.status_code != 503:
             break
         time.sleep(1)
     return answer.raise_for_status().text
@@ -24,7 +25,7 @@ def get(path: str, **parameters: str | list[str]) -> str:
 
 def submit(path: str, **fields: str) -> str:
     """The page that a form leads to."""
-    return httpx.post(HUB + path, data=fields, headers={"Origin": HUB}, timeout=120).raise_for_status().text
+    return httpx.post(HUB + path, data=fields, headers=HEADERS | {"Origin": HUB}, timeout=120).raise_for_status().text
 
 
 def text(html: str) -> str:

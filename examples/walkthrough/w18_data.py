@@ -1,5 +1,7 @@
 """Data: load it, stream it, find it by filters, look into it; all by the field's own `datasets` library."""
 
+import time
+
 import httpx
 import pages
 from datasets import load_dataset
@@ -22,8 +24,13 @@ where = {"dataset": full_id, "config": "default", "split": "train"}
 
 
 def viewed(what: str, **more: object) -> dict:
-    """An answer of the viewer."""
-    return httpx.get(f"{VIEWER}/{what}", params=where | more, timeout=120).raise_for_status().json()
+    """An answer of the viewer; after the first question it is busy reading the data set."""
+    for _ in range(60):
+        answer = httpx.get(f"{VIEWER}/{what}", params=where | more, timeout=120)
+        if answer.status_code != 503:
+            break
+        time.sleep(1)
+    return answer.raise_for_status().json()
 
 
 print("rows:", viewed("rows", offset=2, length=1)["rows"][0]["row"] == data["train"][2])
