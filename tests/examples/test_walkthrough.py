@@ -232,3 +232,12 @@ def test_w19_metrics_are_documented_and_compute_on_their_pages(walked: dict[str,
     assert documented == "documented: True True"
     shown, here = re.fullmatch(r"computed: \['([\d.]+)'\] here: ([\d.]+)", computed).groups()
     assert float(shown) == pytest.approx(float(here), abs=1e-3)
+
+
+def test_w20_the_exported_model_is_the_same_elsewhere(walked: dict[str, Any]) -> None:
+    onnx, labels, script = said(walked, "w20")
+    assert labels == "in a pipeline: neutral toxic"
+    for name, line in (("ONNX", onnx), ("TorchScript", script)):
+        found = re.fullmatch(name + r": (\S+) here, at most (\S+) when it was checked", line)
+        assert found
+        assert max(map(float, found.groups())) < 1e-4
