@@ -27,6 +27,29 @@ def log(repo: pygit2.Repository, start: pygit2.Commit, skip: int, count: int) ->
             yield commit
 
 
+def log_of(
+    repo: pygit2.Repository, start: pygit2.Commit, path: str, skip: int, count: int
+) -> Iterator[pygit2.Commit]:  # fmt: skip
+    """Commits that changed what lies at a path: different there from each of their parents. The newest first."""
+    known: dict[pygit2.Oid, tuple[int, bytes] | None] = {}
+
+    def at(commit: pygit2.Commit) -> tuple[int, bytes] | None:
+        if commit.tree_id not in known:
+            known[commit.tree_id] = trees.entry(repo, commit.tree_id.raw, path)
+        return known[commit.tree_id]
+
+    found = 0
+    for _, commit in zip(range(DEEPEST), repo.walk(start.id, SortMode.TOPOLOGICAL | SortMode.TIME), strict=False):
+        here = at(commit)
+        if any(at(parent) == here for parent in commit.parents) or (here is None and not commit.parents):
+            continue
+        found += 1
+        if found > skip:
+            yield commit
+        if found >= skip + count:
+            return
+
+
 def last_commits(
     repo: pygit2.Repository, start: pygit2.Commit, folder: str, names: set[bytes]
 ) -> dict[bytes, pygit2.Commit]:

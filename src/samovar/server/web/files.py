@@ -1,34 +1,37 @@
-"""The files of a repository: folders, single files, tensors of a safetensors file, history, one commit's changes."""
+"""The files of a repository: folders, single files, tensors of a safetensors file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from samovar.server.api.context import WEB_PREFIX, HubOf
 from samovar.server.db.tables import Repository
 from samovar.server.errors import EntryNotFoundError
 from samovar.server.hub import Hub
+from samovar.server.objects import pickles
 from samovar.server.repos import commits as git_commits
-from samovar.server.repos.history import difference, log
 from samovar.server.repos.revisions import DEFAULT, referenced, resolve
-from samovar.server.services import likes
+from samovar.server.services import likes, scans
 from samovar.server.services.access import Caller, RepoType, find
 from samovar.server.services.files import File, find_file
 from samovar.server.services.listing import folder
 from samovar.server.web.markup import card_html, coloured
 from samovar.server.web.site import BrowserOf, new_router, page, safe
-from samovar.server.web.tensors import Tensors, tensors
+from samovar.server.web.tensors import Tensors, sight, tensors
 
 router = new_router()
-COMMITS = 50
-# A text is shown up to this size, a difference up to this many characters.
+ENTRIES = 500
+# A text is shown up to this size.
 SHOWN = 500_000
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp")
 SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a")
+# Headers of files by content: whoever sorts and searches asks again and again.
+HEADERS: dict[str, Tensors] = {}
+REMEMBERED, MOST_REMEMBERED = 8, 50_000
 KINDS: tuple[tuple[str, RepoType], ...] = (("", "model"), ("/datasets", "dataset"), ("/spaces", "space"))
 
 
@@ -59,16 +62,22 @@ def opened(hub: Hub, caller: Caller, type_: RepoType, full: str, revision: str =
     return Opened(repository, git, root, frame)
 
 
-def tree(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str, revision: str, path: str) -> Response:
-    """A folder."""
+def tree(
+    request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str, revision: str, path: str, after: str | None
+) -> Response:  # fmt: skip
+    """A folder, or of a large one the part behind an entry."""
     at = opened(hub, caller, type_, full, revision)
     if revision == DEFAULT and not path and referenced(at.git, DEFAULT) is None:
-        return page(request, "files", full, caller, **at.frame, path="", entries=[], trail=[], last=None, begun=False)
-    entries, _, commit = folder(at.git, revision, path, recursive=False, expand=True, after=None, limit=None)
+        return page(
+            request, "files", full, caller, **at.frame, path="", entries=[], trail=[], last=None, begun=False,
+            further=None, after=None,
+        )  # fmt: skip
+    entries, further, commit = folder(at.git, revision, path, recursive=False, expand=True, after=after, limit=ENTRIES)
     last = resolve(at.git, commit)
     return page(
-        request, "files", f"{full} · {path or revision}", caller, **at.frame, path=path, entries=entries,
-        trail=trail(path), last=described(last), begun=bool(path) or len(entries) > 1 or not at.frame["may_write"],
+        request, "files", f"{full} · {path or revision}", caller, **at.frame, path=path,
+        entries=scans.add(hub, entries), trail=trail(path), last=described(last), further=further, after=after,
+        begun=bool(path) or len(entries) > 1 or not at.frame["may_write"],
     )  # fmt: skip
 
 
@@ -77,6 +86,9 @@ def blob(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str,
     at = opened(hub, caller, type_, full, revision)
     with hub.database.read() as session:
         file = find_file(hub, session, type_, full, caller, revision, path)
+        scan = (
+            scans.described(path, scans.results(session, [file.etag]).get(file.etag)) if pickles.wanted(path) else None
+        )
     text, html, listed, media = "", "", None, ""
     suffix = f".{path.rpartition('.')[2].lower()}"
     raw = f"{at.root}/resolve/{file.commit}/{path}"
@@ -85,7 +97,7 @@ def blob(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str,
     elif suffix in SOUNDS:
         media = "sound"
     elif suffix == ".safetensors":
-        listed = header(hub, file)
+        listed = sight(header(hub, file), **choices(request))
     elif file.sha256 is None and file.size <= SHOWN and b"\0" not in file.data:
         text = file.data.decode("utf-8", "replace")
         if suffix in (".md", ".markdown"):
@@ -96,37 +108,33 @@ def blob(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str,
             html = coloured(text, path)
     return page(
         request, "file", f"{full} · {path}", caller, **at.frame, path=path, trail=trail(path), file=file, raw=raw,
-        text=text, html=safe(html), rendered=suffix in (".md", ".markdown"), tensors=listed, media=media,
-        lines=text.count("\n") + 1 if text else 0,
+        scan=scan, text=text, html=safe(html), rendered=bool(html) and suffix in (".md", ".markdown"),
+        tensors=listed, media=media, lines=text.count("\n") + 1 if text else 0,
     )  # fmt: skip
 
 
-def history(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str, revision: str, p: int) -> Response:
-    """Commits, the newest first."""
-    at = opened(hub, caller, type_, full, revision)
-    found = []
-    if not (revision == DEFAULT and referenced(at.git, DEFAULT) is None):
-        found = [described(one) for one in log(at.git, resolve(at.git, revision), p * COMMITS, COMMITS + 1)]
-    return page(
-        request, "commits", f"{full} · {revision}", caller, **at.frame, commits=found[:COMMITS], p=p,
-        more=len(found) > COMMITS,
-    )  # fmt: skip
-
-
-def commit(request: Request, hub: Hub, caller: Caller, type_: RepoType, full: str, revision: str) -> Response:
-    """What one commit changed."""
-    at = opened(hub, caller, type_, full, revision)
-    found = resolve(at.git, revision)
-    changes = difference(found.parents[0].tree if found.parents else None, found.tree)
-    cut = len(changes) > SHOWN
-    return page(
-        request, "commit", f"{full} · {str(found.id)[:7]}", caller, **at.frame, commit=described(found),
-        body=git_commits.body(found), html=safe(coloured(changes[:SHOWN], "", "diff")), cut=cut,
-    )  # fmt: skip
+def choices(request: Request) -> dict[str, Any]:
+    """Which tensors are asked for: `search`, `sort`, `p`."""
+    given = request.query_params
+    number = given.get("p", "0")
+    return {"search": given.get("search", "")[:200], "sort": given.get("sort", ""),
+            "p": int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 0}  # fmt: skip
 
 
 def header(hub: Hub, file: File) -> Tensors:
-    """The tensors of a safetensors file, from its header alone."""
+    """The tensors of a safetensors file, from its header alone. The last ones are remembered."""
+    if (known := HEADERS.get(file.etag)) is not None:
+        return known
+    found = read_header(hub, file)
+    if len(found.rows) <= MOST_REMEMBERED:
+        for old in list(HEADERS)[: max(0, len(HEADERS) - REMEMBERED + 1)]:
+            HEADERS.pop(old, None)
+        HEADERS[file.etag] = found
+    return found
+
+
+def read_header(hub: Hub, file: File) -> Tensors:
+    """The same, read."""
     if file.sha256 is None:
         return tensors(lambda start, count: file.data[start : start + count], file.size)
     sha256 = file.sha256
@@ -154,9 +162,10 @@ def add_routes(prefix: str, type_: RepoType) -> None:
     @router.get(here + "/tree/{revision:segment}")
     @router.get(here + "/tree/{revision:segment}/{path:rest}")
     def show_tree(
-        request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str, revision: str, path: str = ""
-    ) -> Response:
-        return tree(request, hub, caller, type_, f"{owner}/{name}", revision, path.strip("/"))
+        request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str, revision: str, path: str = "",
+        after: str | None = None,
+    ) -> Response:  # fmt: skip
+        return tree(request, hub, caller, type_, f"{owner}/{name}", revision, path.strip("/"), after)
 
     @router.get(here + "/blob/{revision:segment}/{path:rest}")
     def show_blob(
@@ -165,17 +174,6 @@ def add_routes(prefix: str, type_: RepoType) -> None:
         if not path:
             raise EntryNotFoundError("There is no file without a name.")
         return blob(request, hub, caller, type_, f"{owner}/{name}", revision, path)
-
-    @router.get(here + "/commits/{revision:segment}")
-    def show_history(
-        request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str, revision: str,
-        p: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    ) -> Response:  # fmt: skip
-        return history(request, hub, caller, type_, f"{owner}/{name}", revision, p)
-
-    @router.get(here + "/commit/{revision:segment}")
-    def show_commit(request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str, revision: str) -> Response:
-        return commit(request, hub, caller, type_, f"{owner}/{name}", revision)
 
 
 for _prefix, _type in KINDS:
