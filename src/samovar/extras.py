@@ -34,7 +34,9 @@ EXTRA_OF = {
     "onnxruntime": "export",
     "onnxscript": "export",
     "openvino": "openvino",
+    "h5py": "h5",
     "jax": "jax",
+    "flatbuffers": "jax",
     "tensorflow": "tensorflow",
 }
 

@@ -101,7 +101,9 @@ class Model(AdapterMixin, Shareable, nn.Module, metaclass=Construct):
         Options: `dtype` (a `torch.dtype`, its name, or `"auto"`: as stored, the default), `device` (or `device_map`),
         `attn_implementation`, `revision`, `cache_dir`, `local_files_only`, `token`, `subfolder`,
         `ignore_mismatched_sizes` (start a head of another size anew), `output_loading_info` (return
-        `(model, report)`); anything else, such as `num_labels` or `id2label`, overrides the configuration.
+        `(model, report)`), `from_flax` and `from_tf` (read `flax_model.msgpack` or `tf_model.h5` even where there are
+        other weights; where there are none they are read anyway); anything else, such as `num_labels` or `id2label`,
+        overrides the configuration.
 
         Raises `ModelNotFoundError`, `ConfigError`, `CorruptFileError`, `UnsafeFileError` or `WeightsError`.
         """

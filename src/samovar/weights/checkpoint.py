@@ -24,24 +24,31 @@ SAFETENSORS = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
-# Formats of other frameworks: named in the error so that the reader knows what was found.
-FOREIGN = ("tf_model.h5", "flax_model.msgpack", "model.ckpt.index", "model.onnx")
+FLAX, TENSORFLOW = "flax_model.msgpack", "tf_model.h5"
+# Single file and index, in the order in which they are looked for.
+PYTORCH_FILES = ((SAFETENSORS, SAFETENSORS_INDEX), (PICKLE, PICKLE_INDEX))
+OTHER_FILES = {"flax": (FLAX, f"{FLAX}.index.json"), "tensorflow": (TENSORFLOW, f"{TENSORFLOW}.index.json")}
+# Formats that are not read: named in the error so that the reader knows what was found.
+FOREIGN = ("model.ckpt.index", "model.onnx")
 
 
 class Checkpoint:
     """Names, shapes and, on demand, tensors.
 
     Tensors from safetensors are views of a private, copy-on-write mapping of the file: pages are read when they are
-    first used, writing to a tensor does not change the file, and no second copy is ever made.
+    first used, writing to a tensor does not change the file, and no second copy is ever made. `framework` ("flax" or
+    "tensorflow") asks for that framework's files, which else are read where there are no others.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, framework: str | None = None) -> None:
         self.source = source
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.readers: dict[str, Callable[[], Tensor]] = {}
-        for path in weight_files(source):
+        for path in weight_files(source, framework):
             if path.suffix == ".safetensors":
                 self.open_safetensors(path)
+            elif path.suffix in (".msgpack", ".h5"):
+                self.open_foreign(path)
             else:
                 self.open_pickle(path)
 
@@ -81,6 +88,18 @@ class Checkpoint:
             self.shapes[name] = tuple(tensor.shape)
             self.readers[name] = lambda tensor=tensor: tensor  # type: ignore[misc]
 
+    def open_foreign(self, path: Path) -> None:
+        """Read the names of a Flax or TensorFlow file, which are PyTorch's but for the last word."""
+        from samovar.weights.flax_files import flax_tensors
+        from samovar.weights.tensorflow_files import tensorflow_tensors
+
+        for tensor in flax_tensors(path) if path.suffix == ".msgpack" else tensorflow_tensors(path):
+            self.shapes[tensor.name], self.readers[tensor.name] = tensor.shape, tensor.read
+            owner, _, leaf = tensor.name.rpartition(".")
+            if leaf == "running_mean":  # PyTorch counts batches as well; nobody else does.
+                name = f"{owner}.num_batches_tracked"
+                self.shapes[name], self.readers[name] = (), lambda: torch.zeros((), dtype=torch.int64)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
 
@@ -89,9 +108,10 @@ class Checkpoint:
         return self.readers[name]()
 
 
-def weight_files(source: Source) -> list[Path]:
+def weight_files(source: Source, framework: str | None = None) -> list[Path]:
     """The files that hold the weights, safetensors first. Raises `FileMissingError` when there is none."""
-    for single, index in ((SAFETENSORS, SAFETENSORS_INDEX), (PICKLE, PICKLE_INDEX)):
+    wanted = (*PYTORCH_FILES, *OTHER_FILES.values()) if framework is None else (OTHER_FILES[framework],)
+    for single, index in wanted:
         path = source.file(single)
         if path is not None:
             return [path]
@@ -99,8 +119,9 @@ def weight_files(source: Source) -> list[Path]:
         if path is not None:
             return [source.require(name, why=f"{index} lists it.") for name in shard_names(path)]
     found = [name for name in FOREIGN if source.file(name) is not None] if source.is_local else []
+    names = [single for single, _ in wanted]
     raise FileMissingError(
-        f"{source.name} holds no weights: neither {SAFETENSORS} nor {PICKLE}, nor an index of either"
+        f"{source.name} holds no weights: {'neither ' if len(names) > 1 else 'no '}{' nor '.join(names)}, nor an index"
         + (f"; it holds {', '.join(found)}, formats that are not read here." if found else "."),
         "Check the path, or save the model again with save_pretrained.",
     )

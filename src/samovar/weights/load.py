@@ -100,6 +100,8 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     ignore_sizes = options.pop("ignore_mismatched_sizes", False)
     want_report = options.pop("output_loading_info", False)
     quantization = options.pop("quantization", None)
+    framework = "flax" if options.pop("from_flax", False) else None
+    framework = "tensorflow" if options.pop("from_tf", False) else framework
     options.pop("use_safetensors", None)
     options.pop("low_cpu_mem_usage", None)
     source = Source(name_or_path, **source_options(options))
@@ -114,7 +116,7 @@ def load_model(cls: type[Model], name_or_path: str | Path, config: Config | None
     stored = stored_quantization(config, source.name)
     if quantization is not None:
         check_kind(quantization)
-    checkpoint = Checkpoint(source)
+    checkpoint = Checkpoint(source, framework)
     plan = Plan(cls, checkpoint, config)
     if not labels_given:
         plan.settle_labels(config)
