@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from samovar.server.web.docs.writing import write
 
 
-def main() -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Write the site; the exit status."""
     parser = argparse.ArgumentParser("python -m samovar.server.web.docs", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/docs"), help="the folder (build/docs)")
-    output = parser.parse_args().output
+    output = parser.parse_args(given).output
     try:
         count = write(output)
     except OSError as error:

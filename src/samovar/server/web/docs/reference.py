@@ -89,15 +89,17 @@ def described() -> dict[str, tuple[str, ...]]:
         if place.definition:
             chosen[place.module].add(place.definition)
     found = {}
+    # A module that is a public name itself is described whole, too.
+    modules = {place.module for place in public().values() if not place.definition}
     for name in module_names():
-        whole = any(name == one or name.startswith(f"{one}.") for one in WHOLE)
+        whole = name in modules or any(name == one or name.startswith(f"{one}.") for one in WHOLE)
         if not whole and name not in chosen:
             continue
         names = tuple(
             one.name for one in read(name).definitions
             if one.name in chosen.get(name, ()) or (whole and one.kind != "constant" and one.doc)
         )  # fmt: skip
-        if names or read(name).package:
+        if names or name in modules or read(name).package:
             found[name] = names
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from markupsafe import Markup
@@ -15,10 +16,14 @@ from samovar.server.web.docs.sources import read, summary
 from samovar.server.web.languages import languages
 
 ABSENT: dict[str, Any] = {}
+# The first look at the docs reads the sources, which takes a second or two: whoever comes meanwhile waits for that.
+READING = Lock()
 
 
 def view(name: str, language: str | None = None) -> dict[str, Any]:
     """The values of a page's template, `ABSENT` if there is no such page. `language` is the rail's."""
+    with READING:
+        described()
     if name == "api":
         made: dict[str, Any] = {"template": "docs_api", "heading": "API reference", "tables": tables()}
     elif name.startswith("api/"):

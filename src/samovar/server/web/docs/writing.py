@@ -20,6 +20,7 @@ from samovar.server.web.site import HERE, environment
 ASSETS = ("hub.css", "docs.css", "hub.js", "docs.js", "samovar.svg")
 # Of a long section the search keeps the beginning.
 KEPT = 1500
+TAG = re.compile(r"<[a-z][^>]*>")
 ADDRESS = re.compile(rf'\b(href|src|action)="({ROOT}(?:[/#][^"]*)?|/static/[0-9a-f]+/[^"]+)"')
 
 
@@ -76,7 +77,10 @@ def page(name: str) -> bytes:
         layout="docs_frame.html", title=title, language=language, _=language.text, n_=language.count,
         version=samovar.__version__, searchable=True, **values,
     )  # fmt: skip
-    return ADDRESS.sub(lambda found: f'{found[1]}="{nearby(found[2], name)}"', text).encode()
+    # In tags alone: code that is shown may hold addresses too.
+    return TAG.sub(
+        lambda tag: ADDRESS.sub(lambda found: f'{found[1]}="{nearby(found[2], name)}"', tag[0]), text
+    ).encode()
 
 
 def index() -> bytes:
