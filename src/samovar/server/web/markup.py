@@ -39,6 +39,9 @@ CLASSES = {
     "span": set(), "div": {"highlight"}, "pre": {"highlight"}, "li": {"task-list-item"},
     "ul": {"contains-task-list"}, "section": {"footnotes"}, "sup": {"footnote-ref"},
 }  # fmt: skip
+# A whole element of cleaned HTML, whose values stand in quotes, and may hold `>` in them.
+ATTRIBUTE = re.compile(r'\s([a-z]+)="([^"]*)"')
+IMAGE = re.compile(r'<img((?:\s[a-z]+="[^"]*")*)>')
 PLAIN = HtmlFormatter(nowrap=True, classprefix="c-")
 # All short class names that the colouring uses.
 CODE_CLASSES = {f"c-{name}" for name in STANDARD_TYPES.values() if name}
@@ -95,7 +98,7 @@ def card_html(text: str, files: str, blob: str) -> str:
         attribute_filter=leading(files, blob), strip_comments=True, id_prefix="card-",
     )  # fmt: skip
     # A picture from elsewhere is not fetched: what it says in words takes its place.
-    return re.sub(r"<img\b(?![^>]*\ssrc=)[^>]*>", spoken, cleaned)
+    return IMAGE.sub(spoken, cleaned)
 
 
 def box(found: re.Match[str]) -> str:
@@ -104,9 +107,12 @@ def box(found: re.Match[str]) -> str:
 
 
 def spoken(found: re.Match[str]) -> str:
-    """The words of a picture that is not shown."""
-    alt = re.search(r'\salt="([^"]*)"', found[0])
-    return f"<span>{alt[1]}</span>" if alt and alt[1] else ""
+    """The words of a picture that is not shown; one that is stays as it is."""
+    given = dict(ATTRIBUTE.findall(found[1]))
+    if "src" in given:
+        return found[0]
+    words = given.get("alt", "").replace("<", "&lt;").replace(">", "&gt;")
+    return f"<span>{words}</span>" if words else ""
 
 
 def leading(files: str, blob: str) -> Callable[[str, str, str], str | None]:

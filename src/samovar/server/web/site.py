@@ -78,7 +78,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters.update(short=numbers.short, size=numbers.size)
-    made.globals.update(asset=asset, places=PLACES)
+    made.globals.update(asset=asset, site_places=PLACES)
     return made
 
 
