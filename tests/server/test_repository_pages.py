@@ -17,6 +17,7 @@ from browser import Browser
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from playwright.sync_api import expect
 
+expect.set_options(timeout=60_000)
 LINES = [f"line {number}" for number in range(40)]
 TENSORS = [f"layer.{number}.{name}" for number in range(120) for name in ("query", "key")]
 

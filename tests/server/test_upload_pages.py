@@ -14,6 +14,7 @@ from running_hub import RunningHub
 from samovar.server.offline import OPERATOR
 from samovar.server.services import quota
 
+expect.set_options(timeout=60_000)
 PART = 2**20
 
 
@@ -62,6 +63,15 @@ class Visitor:
         self.page.locator("input[name=tree]").set_input_files(chosen)
         self.page.get_by_role("button", name="Upload").click()
 
+    def drop(self, path) -> None:
+        """Drag a folder from the file manager onto the page."""
+        box = self.page.locator(".drop").bounding_box()
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        mouse = {"x": box["x"] + 50, "y": box["y"] + 20, "data": data}
+        tools = self.context.new_cdp_session(self.page)
+        for event in ("dragEnter", "dragOver", "drop"):
+            tools.send("Input.dispatchDragEvent", {"type": event, **mouse})
+
 
 @pytest.fixture
 def alice(hub, browser, people):
@@ -90,7 +100,7 @@ def test_a_folder_becomes_one_commit_and_the_same_again_none(alice, folder):
     alice.page.goto(f"{alice.hub.url}/{alice.model}")
     expect(alice.page.get_by_text(f"samovar upload {alice.model}")).to_be_visible()
     alice.page.get_by_role("link", name="Upload by browser").click()
-    alice.page.locator("input[name=tree]").set_input_files(folder)
+    alice.drop(folder)
     expect(alice.page.locator("[data-list] li")).to_have_count(4)
     alice.page.get_by_label("What was changed").fill("All at once")
     alice.page.get_by_role("button", name="Upload").click()
@@ -204,7 +214,7 @@ def test_a_plain_form_does_it_too(hub, browser, people, folder):
     visitor.page.goto(f"{hub.url}/{model}/upload/main")
     visitor.page.locator("input[name=files]").set_input_files([folder / "README.md", folder / "git~1"])
     visitor.page.get_by_role("button", name="Upload").click()
-    expect(visitor.page.get_by_role("alert")).to_contain_text("cannot be a file's path")
+    expect(visitor.page.locator("ul.warning")).to_contain_text("cannot be a file's path")
     assert len(client.list_repo_commits(model)) == 2
     visitor.context.close()
 

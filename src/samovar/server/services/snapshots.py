@@ -77,7 +77,8 @@ class Held:
     def __init__(self, folder: Path) -> None:
         self.handle: int | None = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(self.handle, fcntl.LOCK_SH)
+            with contextlib.suppress(OSError):  # Where a file system has no locks, nothing is taken away either.
+                fcntl.flock(self.handle, fcntl.LOCK_SH)
             if not os.path.samestat(os.fstat(self.handle), folder.stat()):
                 raise FileNotFoundError(folder)
         except OSError:
@@ -109,13 +110,13 @@ def take_away(folder: Path) -> bool:
     """Remove a folder unless somebody holds it; whether it is gone."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False
     aside = folder.with_name(f".gone-{os.urandom(8).hex()}")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         folder.rename(aside)
-    except (BlockingIOError, FileNotFoundError):
+    except OSError:  # Somebody holds it, or was faster, or the disk refuses: another time.
         return False
     finally:
         os.close(handle)

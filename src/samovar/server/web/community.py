@@ -49,7 +49,7 @@ def beginning(
     caller.require_login()
     return page(
         request, "new_discussion", f"{full} · new discussion", caller, error.status if error else 200,
-        **at.frame | {"tab": "community"}, fields=fields, problem=error.message if error else "",
+        **at.frame | {"tab": "community"}, fields=fields, error=error,
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def discussion(
     return page(
         request, "discussion", f"{full} · {found.title}", caller, error.status if error else 200,
         **at.frame | {"tab": "community"}, one=details, events=[shown(one, at.root) for one in details["events"]],
-        changes=changed, after=after, text=text, problem=error.message if error else "",
+        changes=changed, after=after, text=text, error=error,
         may_close=mine or at.frame["may_write"], may_merge=at.frame["may_write"] and ends is not None,
         branch=details.get("changes", {}).get("base", "").removeprefix("refs/heads/"),
     )  # fmt: skip

@@ -62,7 +62,7 @@ def form(
         return RedirectResponse(address(type_, at.repository.name, revision, path), 301)
     return page(
         request, "upload", f"{at.repository.name} · {revision}", caller, error.status if error else 200, **at.frame,
-        path=path, trail=trail(path), fields=fields or {}, problem=error.message if error else "",
+        path=path, trail=trail(path), fields=fields or {}, error=error,
         problems=error.problems if isinstance(error, RefusedError) else [],
     )  # fmt: skip
 

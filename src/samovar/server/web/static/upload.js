@@ -97,8 +97,12 @@ drop.addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   if (running) return;
-  const dropped = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-  for (const one of dropped) await walk(one);
+  // All are asked for at once: after the first wait the list is empty.
+  const dropped = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry() || item.getAsFile()).filter(Boolean);
+  for (const one of dropped) {
+    if (one instanceof File) add(one, one.name, false);
+    else await walk(one);
+  }
 });
 
 // Talking to the Hub ----------------------------------------------------------------------------------------------
