@@ -83,7 +83,7 @@ def describe(module: str, one: Definition, owner: str = "") -> Described:
                 bases.append((expression, address_of(place)))
         own = {member.name for member in one.members}
         for there, ancestor in family[1:]:
-            theirs = [member.name for member in ancestor.members if member.name not in own]
+            theirs = [member.name for member in ancestor.members if member.doc and member.name not in own]
             own.update(theirs)
             if theirs and address_of(Place(there.name, ancestor.name)):
                 inherited.append(

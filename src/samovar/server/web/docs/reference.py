@@ -151,7 +151,8 @@ def place_of(name: str) -> Place | None:
     if not place.definition:
         return Place(place.module, member) if member in described().get(place.module, ()) else None
     for module, definition in lineage(place.module, place.definition):
-        if any(one.name == member for one in definition.members):
+        here = definition.name in described().get(module.name, ())
+        if here and any(one.name == member and one.doc for one in definition.members):
             return Place(module.name, f"{definition.name}.{member}")
     return None
 
