@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "show what a checkpoint is made of, without loading it",
     "chat": "talk with a language model",
     "run": "run a task over texts, images or a file of them",
+    "export": "write a model for another runtime: ONNX, torch.export, JAX, TensorFlow and more",
     "train": "fine-tune a model on a file of examples",
     "search": "find models and data sets on a Hub",
     "download": "fetch a repository, or files of it",

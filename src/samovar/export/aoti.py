@@ -20,6 +20,7 @@ from samovar.export.trace import quietly
 
 PACKAGES: Sequence[str] = ()
 OPTIONS: Sequence[str] = ()
+NOTE = "note: the code is compiled for this kind of processor; export again on another."
 
 # As many threads as the machine has that runs it, and not as many as the one that compiled it.
 SETTINGS = {"cpp.dynamic_threads": True}

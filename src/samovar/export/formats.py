@@ -24,6 +24,16 @@ FORMATS = {
     "tensorflow": "tensorflow_format",
     "openvino": "openvino_format",
 }
+# Format → what is written, and what it needs beside PyTorch.
+NEEDS = {
+    "onnx": "for onnxruntime and many others; pip install 'samovar[export]'",
+    "torchscript": "for torch.jit and libtorch; nothing else (deprecated by PyTorch)",
+    "torch-export": "for torch.export; nothing else",
+    "aoti": "machine code for this kind of processor, run by PyTorch; a C++ compiler",
+    "jax": "a function and its parameters; pip install 'samovar[jax]'",
+    "tensorflow": "a SavedModel; pip install 'samovar[tensorflow]'",
+    "openvino": "for OpenVINO; pip install 'samovar[openvino]'",
+}
 
 
 class Format(Protocol):
@@ -32,7 +42,7 @@ class Format(Protocol):
     `PACKAGES` are needed beside torch; `OPTIONS` are the names that `write` takes as keywords. `write` puts the part's
     files into `folder`, called after the part; `runner` reads them again, as a stranger would, and gives a function
     from arrays by name to arrays in the order of the part's outputs. A module may have `check()`, which raises
-    `ExportError` where the machine lacks something that is no package.
+    `ExportError` where the machine lacks something that is no package, and a `NOTE`, which is said once per export.
     """
 
     PACKAGES: Sequence[str]

@@ -35,9 +35,14 @@ class Exported:
     differences: list[Difference] = field(default_factory=list)
 
     @property
+    def worst(self) -> Difference:
+        """Where the largest difference is."""
+        return max(self.differences, key=lambda one: one.largest)
+
+    @property
     def largest(self) -> float:
         """The largest difference of all."""
-        return max((one.largest for one in self.differences), default=0.0)
+        return self.worst.largest
 
     def __str__(self) -> str:
         return f"{self.folder} ({self.format}): largest difference {self.largest:.1e}"
@@ -83,6 +88,8 @@ def export_model(
     if not tolerance >= 0:
         raise InputError(f"tolerance={tolerance} is no difference.", "Give the largest difference that you accept.")
     say = progress or (lambda what: None)
+    if report is not None and hasattr(chosen, "NOTE"):
+        report(chosen.NOTE)
     say("loading the model")
     subject, helpers = loaded(model, task, tokenizer, image_processor)
     modes = [(layer, layer.training) for layer in subject.modules()]
@@ -118,7 +125,7 @@ def check_target(target: Path, overwrite: bool) -> None:
     if not any(target.iterdir()):
         return
     if not overwrite:
-        raise SaveError(f"{target} exists.", "Give another folder, or overwrite=True.")
+        raise SaveError(f"{target} exists.", "Give another folder, or overwrite=True (--overwrite).")
     if not (target / MANIFEST).is_file():
         raise SaveError(
             f"{target} holds files that are no export: there is no {MANIFEST} among them.",

@@ -17,6 +17,7 @@ from samovar.export.trace import quietly
 
 PACKAGES: Sequence[str] = ()
 OPTIONS: Sequence[str] = ()
+NOTE = "note: PyTorch has deprecated TorchScript; new programs load torch-export."
 
 
 def write(part: Part, folder: Path) -> None:
