@@ -1,4 +1,4 @@
-"""`samovar export M --format F`: a model in another runtime's form, compared with the model before it is put in place."""
+"""`samovar export M --format F`: a model in another runtime's form, compared with the model before it is in place."""
 
 from __future__ import annotations
 
