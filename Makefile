@@ -31,9 +31,10 @@ test-clients: $(RUNS_TESTS) ## the Hub against several versions of its stock cli
 bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-bench-hub: $(RUNS_TESTS) ## the Hub's search over 1,000,000 models, and its transfers beside nginx
+bench-hub: $(RUNS_TESTS) ## the Hub's search over 1,000,000 models, its transfers beside nginx, its pages
 	@$(BIN)/python benchmarks/hub_search.py $(ARGS)
 	@$(BIN)/python benchmarks/hub_transfer.py
+	@$(BIN)/python benchmarks/hub_pages.py
 
 docs: $(RUNS_TESTS) ## the documentation as static HTML in build/docs
 	@$(BIN)/python -m samovar.server.web.docs --output build/docs

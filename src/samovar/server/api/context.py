@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from samovar.server.db.engine import Database
 from samovar.server.errors import ForbiddenError, InvalidCredentialsError, NotFoundError
+from samovar.server.http.compression import unmasked
 from samovar.server.http.limits import credential_of
 from samovar.server.http.origin import SAFE_METHODS, from_elsewhere
 from samovar.server.hub import Hub
@@ -92,7 +93,11 @@ def require_own_page(request: Request) -> None:
 
 def require_csrf(caller: Caller, given: str) -> None:
     """Raises `ForbiddenError` unless the session's token came along."""
-    if not caller.csrf or not hmac.compare_digest(caller.csrf.encode(), given.encode("utf-8", "replace")):
+    given_bytes = given.encode("utf-8", "replace")
+    if not caller.csrf or not (
+        hmac.compare_digest(caller.csrf.encode(), unmasked(given))
+        or hmac.compare_digest(caller.csrf.encode(), given_bytes)
+    ):
         raise ForbiddenError("The form is too old, or was not made for you.", "Load the page again.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from samovar.server.api.context import base_url, hub_of, identified
 from samovar.server.errors import BadRequestError, HubError, InvalidCredentialsError, UnauthenticatedError
+from samovar.server.http.compression import masked, packed
 from samovar.server.http.routing import Segment
 from samovar.server.repos.names import RESERVED
 from samovar.server.services.access import Caller
@@ -49,7 +51,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
     # Pages hold the session's token, and differ by who looks and in which language.
     "Cache-Control": "private, no-store",
-    "Vary": "Cookie, Accept-Language",
+    "Vary": "Cookie, Accept-Language, Accept-Encoding",
 }
 
 
@@ -75,7 +77,7 @@ def environment() -> jinja2.Environment:
     """The templates; a name that a page was not given is a mistake."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters.update(short=numbers.short, size=numbers.size)
     made.globals.update(asset=asset, site_places=PLACES)
@@ -96,6 +98,7 @@ def page(
     """A page from its template, in the language of whoever looks. Without `scripts` its policy allows none."""
     language = choose(request.cookies.get(LANGUAGE), request.headers.get("accept-language", ""))
     theme = request.cookies.get(THEME)
+    caller = replace(caller, csrf=masked(caller.csrf)) if caller.csrf else caller
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     text = environment().get_template(f"{template}.html").render(
         title=title, caller=caller, language=language, languages=languages().values(), _=language.text,
@@ -104,7 +107,8 @@ def page(
         base=base_url(request), sign_up=hub_of(request).settings.sign_up, scripts=scripts, **values,
     )  # fmt: skip
     policy = {} if scripts else {"Content-Security-Policy": POLICY_WITHOUT_SCRIPTS}
-    return HTMLResponse(text, status, {**HEADERS, **policy, **(headers or {})})
+    body, coding = packed(text.encode(), request.headers)
+    return HTMLResponse(body, status, {**HEADERS, **policy, **coding, **(headers or {})})
 
 
 def fragment(request: Request, template: str, **values: Any) -> str:

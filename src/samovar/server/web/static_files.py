@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from samovar.server.api.cookies import encrypted
 from samovar.server.api.forms import Submitted, submitted
 from samovar.server.errors import NotFoundError
+from samovar.server.http.compression import packed
 from samovar.server.http.origin import own_path
 from samovar.server.web.languages import languages
 from samovar.server.web.site import LANGUAGE, THEME, THEMES, asset, new_router
@@ -22,13 +23,17 @@ YEAR = 365 * 86400
 
 
 @router.get("/static/{digest:segment}/{name:segment}")
-def static(digest: str, name: str) -> Response:
+def static(request: Request, digest: str, name: str) -> Response:
     """A file of `static/`."""
     if name not in {path.name for path in FOLDER.iterdir()} or asset(name) != f"/static/{digest}/{name}":
         raise NotFoundError("There is no such file.")
     path = FOLDER / name
-    headers = {"Cache-Control": f"public, max-age={YEAR}, immutable", "X-Content-Type-Options": "nosniff"}
-    return Response(path.read_bytes(), headers=headers, media_type=TYPES[path.suffix])
+    headers = {
+        "Cache-Control": f"public, max-age={YEAR}, immutable", "X-Content-Type-Options": "nosniff",
+        "Vary": "Accept-Encoding",
+    }  # fmt: skip
+    body, coding = packed(path.read_bytes(), request.headers)
+    return Response(body, headers=headers | coding, media_type=TYPES[path.suffix])
 
 
 @router.get("/favicon.ico")
