@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pygit2
+from pygit2.enums import DiffFind
 
 from samovar.server.repos import trees
 from samovar.server.repos.blobs import blobs
@@ -16,6 +17,9 @@ MOST_FILES = 300
 MOST_LINES = 2000
 LONGEST = 500_000
 LONGEST_LINE = 2000
+# Bytes: a text with more is told by its size; so much is compared to find files with another name.
+LARGEST = 2_000_000
+LIGHT = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -62,32 +66,43 @@ KINDS = {"A": "added", "D": "deleted", "R": "renamed"}
 
 
 def changes(repo: pygit2.Repository, before: pygit2.Tree | None, after: pygit2.Tree) -> Changes:
-    """What leads from one tree to the other. Renamed files are found where there are not too many."""
+    """What leads from one tree to the other. Files with another name are found where that costs little."""
     diff = after.diff_to_tree(swap=True) if before is None else before.diff_to_tree(after)
     if len(diff) <= MOST_FILES:
-        diff.find_similar()
+        moved = [delta for delta in diff.deltas if delta.status_char() in "AD"]
+        weight = sum(side(repo, one)[0] for delta in moved for one in (delta.old_file, delta.new_file))
+        alike = DiffFind.FIND_RENAMES
+        diff.find_similar(alike if weight <= LIGHT else alike | DiffFind.FIND_EXACT_MATCH_ONLY)
     files: list[Change] = []
     room = LONGEST
-    for _, patch in zip(range(MOST_FILES), diff, strict=False):
-        if patch is None:
-            continue
-        files.append(change(repo, patch, room))
-        room -= sum(len(line.text) for line in files[-1].lines)
+    for number, delta in zip(range(MOST_FILES), diff.deltas, strict=False):
+        one = described(repo, delta)
+        largest = max(one.before or 0, one.after or 0)
+        if not one.large and (largest > LARGEST or room <= 0):
+            one.cut = True
+        elif not one.large:
+            tell(one, diff[number], room)
+        room -= sum(len(line.text) for line in one.lines)
+        files.append(one)
     return Changes(files, len(diff), sum(one.added for one in files), sum(one.removed for one in files))
 
 
-def change(repo: pygit2.Repository, patch: Any, room: int) -> Change:
-    """One file, with at most so many characters of its lines."""
-    delta = patch.delta
+def described(repo: pygit2.Repository, delta: Any) -> Change:
+    """One file, without its lines."""
     kind = KINDS.get(delta.status_char(), "changed")
     sides = [side(repo, one) for one in (delta.old_file, delta.new_file)]
-    found = Change(
+    return Change(
         kind, delta.new_file.path, delta.old_file.path,
         None if kind == "added" else sides[0][0], None if kind == "deleted" else sides[1][0],
-        large=any(large for _, large in sides), binary=delta.is_binary,
+        large=any(large for _, large in sides),
     )  # fmt: skip
-    if found.large or found.binary:
-        return found
+
+
+def tell(found: Change, patch: Any, room: int) -> None:
+    """Add the lines, at most so many characters; none of a file that is no text."""
+    if patch is None or patch.delta.is_binary:
+        found.binary = patch is not None
+        return
     _, found.added, found.removed = patch.line_stats
     for line in lines(patch):
         room -= len(line.text)
@@ -95,7 +110,6 @@ def change(repo: pygit2.Repository, patch: Any, room: int) -> Change:
             found.cut = True
             break
         found.lines.append(line)
-    return found
 
 
 def side(repo: pygit2.Repository, file: Any) -> tuple[int, bool]:
