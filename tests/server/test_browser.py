@@ -70,11 +70,13 @@ def page(browser):
 
 def test_find_read_and_try(filled, page):
     page.goto(filled.url)
+    expect(page.get_by_text("3 models · 1 dataset")).to_be_visible()
+    page.get_by_role("link", name="All models").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("3 models")
     page.get_by_role("link", name="text-classification").click()
-    page.get_by_role("link", name="en 1").click()
+    page.get_by_role("link", name="English 1").click()
     expect(page.locator(".item")).to_have_count(1)
-    page.get_by_label("Remove en").click()
+    page.get_by_label("Remove English").click()
     page.get_by_label("Filter by name").fill("judge")
     expect(page.locator(".item")).to_have_count(2)
     page.wait_for_url("**search=judge**")
@@ -90,6 +92,35 @@ def test_find_read_and_try(filled, page):
     expect(page.get_by_text("bert.embeddings.word_embeddings.weight")).to_be_visible()
 
 
+def test_filters_are_searched_through_and_fold_on_a_phone(filled, page, browser):
+    tongues = ["ba", "be", "cs", "cy", "da", "de", "el", "en", "es", "et", "fi", "fr", "hu", "ru", "tt"]
+    filled.alice.create_repo("alice/tongues", repo_type="dataset")
+    card = f"---\nlanguage: [{', '.join(tongues)}]\n---\n"
+    filled.alice.upload_file(
+        path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id="alice/tongues", repo_type="dataset"
+    )
+    page.goto(f"{filled.url}/datasets")
+    languages = page.locator("[data-rail=language]")
+    expect(languages.locator("li")).to_have_count(12)
+    languages.get_by_role("searchbox").fill("tat")
+    expect(languages.locator("li:visible")).to_have_text(["Tatar 1"])
+    page.get_by_label("Filter by name").fill("tong")
+    page.wait_for_url("**search=tong**")
+    # The list and all its links follow what was typed.
+    page.locator("[data-rail=language]").get_by_role("link", name="Danish 1").click()
+    page.wait_for_url("**language%3Ada**search=tong**")
+    phone = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800}).new_page()
+    phone.goto(f"{filled.url}/models")
+    expect(phone.locator(".rail")).to_be_hidden()
+    phone.get_by_text("Filters", exact=True).click()
+    phone.get_by_role("link", name="Russian 1").click()
+    expect(phone.locator(".item")).to_have_count(1)
+    expect(phone.locator(".rail")).to_be_hidden()
+    phone.get_by_label("Remove Russian").click()
+    expect(phone.locator(".item")).to_have_count(3)
+    phone.context.close()
+
+
 def test_sign_up_make_write_hide(filled, page, browser):
     page.goto(f"{filled.url}/signup")
     page.get_by_label("Name").fill("carol")
@@ -100,7 +131,7 @@ def test_sign_up_make_write_hide(filled, page, browser):
     page.get_by_label("Name").fill("poems")
     page.get_by_role("button", name="Create").click()
     expect(page).to_have_url(f"{filled.url}/carol/poems")
-    page.get_by_role("link", name="Edit the card").click()
+    page.get_by_role("link", name="Write a card").click()
     text = page.locator("textarea[name=text]")
     text.fill("---\nlicense: mit\n---\n# Poems of tea\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
     expect(page.locator("[data-pane] td").first).to_have_text("1")
@@ -154,7 +185,7 @@ def test_axe_finds_no_violation(filled, browser, theme):
         "/models", "/models?language=en&search=judge", "/alice/judge", "/alice/judge/tree/main",
         "/alice/judge/blob/main/config.json", "/alice/judge/blob/main/model.safetensors", "/alice/judge/commits/main",
         "/datasets", "/datasets/alice/films", "/datasets/alice/films/viewer/default/train", "/alice", "/no/such",
-        "/login", "/signup",
+        "/", "/login", "/signup", "/alice/likes",
     ):  # fmt: skip
         page.goto(filled.url + path)
         found = Axe().run(page).response["violations"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from samovar.server.api.filters import read_query, read_sort
 from samovar.server.search.facets import Value
 from samovar.server.services.access import RepoType
 from samovar.server.services.searching import facets, list_page
+from samovar.server.taxonomy.languages import LANGUAGES
+from samovar.server.taxonomy.libraries import LIBRARIES
 from samovar.server.taxonomy.tasks import GROUP_OF, TASKS
 from samovar.server.web.site import BrowserOf, link, new_router, page
 
@@ -148,7 +151,7 @@ def show(request: Request, hub: Any, caller: Any, kind: str) -> Response:
     shown = state.given.get("show", [""])[0]
     total, counted = facets(hub, type_, query, tuple(RAILS[type_]), ALL if shown else SHOWN)
     chips = [
-        (value, state.toggled(name, value))
+        (title_of(name, value), state.toggled(name, value))
         for name, values in state.given.items() if name not in ("search", "sort", "show") for value in values
     ]  # fmt: skip
     return page(
@@ -181,7 +184,7 @@ def rail(state: State, type_: str, name: str, values: list[Value], shown: str) -
     values = [*values, *(Value(one, one, 0) for one in chosen if one not in present and name != "parameters")]
     whole = shown == name
     choices = [
-        (value.id, Choice(value.label, value.count, state.toggled(parameter, text), text in chosen))
+        (value.id, Choice(title_of(parameter, text), value.count, state.toggled(parameter, text), text in chosen))
         for value in values
         if (text := written(name, value.id))
     ]
@@ -195,6 +198,17 @@ def rail(state: State, type_: str, name: str, values: list[Value], shown: str) -
         groups = [(FIELDS[field], inside) for field, inside in fields.items() if inside]
     more = state.with_("show", name) if not whole and len(values) >= SHOWN and name != "parameters" else None
     return Rail(name, title, groups, more, bool(chosen))
+
+
+def title_of(parameter: str, value: str) -> str:
+    """A value of the address as people call it."""
+    if parameter == "num_parameters":
+        least, most = (re.search(rf"{end}:([^,]+)", value) for end in ("min", "max"))
+        return (
+            f"{least[1]}–{most[1]}" if least and most else f"> {least[1]}" if least else f"< {most[1] if most else '?'}"
+        )
+    bare = value.removeprefix(f"{parameter}:")
+    return {"language": LANGUAGES, "library": LIBRARIES}.get(parameter, {}).get(bare, bare)
 
 
 def written(name: str, value: str) -> str:

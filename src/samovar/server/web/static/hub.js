@@ -37,13 +37,30 @@ for (const button of document.querySelectorAll("[data-like]")) {
   });
 }
 
-// Search inside a filter.
-for (const field of document.querySelectorAll("[data-within]")) {
-  field.addEventListener("input", () => {
+// Search inside a filter, among all its values: those that are not on the page are asked for at the first letter.
+document.addEventListener("input", async (event) => {
+  const field = event.target;
+  if (!field.matches("[data-within]")) return;
+  const section = field.closest("[data-rail]");
+  const narrow = () => {
     const word = field.value.trim().toLowerCase();
-    for (const item of field.parentElement.querySelectorAll("li")) item.hidden = !item.textContent.toLowerCase().includes(word);
-  });
-}
+    for (const item of section.querySelectorAll("li")) item.hidden = !item.textContent.toLowerCase().includes(word);
+    for (const list of section.querySelectorAll("ul")) {
+      const heading = list.previousElementSibling;
+      if (heading && heading.matches("h3")) heading.hidden = !list.querySelector("li:not([hidden])");
+    }
+  };
+  const address = field.dataset.all;
+  delete field.dataset.all;
+  narrow();
+  if (!address) return;
+  const answer = await fetch(address);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const values = page.querySelector(`[data-rail="${section.dataset.rail}"] .values`);
+  if (values) section.querySelector(".values").replaceWith(values);
+  narrow();
+});
 
 // The list follows the name as it is typed; the address follows too, so that the state stays a link.
 const live = document.querySelector("[data-live]");
@@ -54,7 +71,7 @@ if (live) {
     const answer = await fetch(address);
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of ["[data-results]", ".results h1", ".rail"]) {
+    for (const part of ["[data-results]", ".results h1", ".sorts", ".chips", ".rail"]) {
       document.querySelector(part).replaceWith(page.querySelector(part));
     }
     history.replaceState(null, "", address);
@@ -96,7 +113,3 @@ if (field) {
   }, 150));
   field.addEventListener("blur", () => setTimeout(() => { list.hidden = true; }, 200));
 }
-
-// On a phone the filters begin closed.
-const rail = document.querySelector(".rail-toggle");
-if (rail && matchMedia("(max-width: 48rem)").matches) rail.open = false;
