@@ -360,6 +360,9 @@ def test_model_over_the_budget_says_so(tmp_path_factory, models):
         answer = httpx.post(f"{tiny.url}/models/alice/large", json={"inputs": "the [MASK]"})
         assert answer.status_code == 413
         assert "GB" in json.loads(answer.text)["error"]
+        page = httpx.get(f"{tiny.url}/alice/large").text
+        assert "models on this Hub may use 0.1 GB" in page
+        assert "data-try" not in page
     finally:
         tiny.stop()
 
