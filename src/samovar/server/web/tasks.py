@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Request
 from markupsafe import Markup
+from sqlalchemy import select
 from starlette.responses import Response
 
 from samovar.server.api.context import HubOf
@@ -15,8 +14,8 @@ from samovar.server.hub import Hub
 from samovar.server.search.groups import mark
 from samovar.server.search.query import Filter, Query, matching, tagged
 from samovar.server.search.ranking import first
-from samovar.server.services.access import ANONYMOUS, Caller, find
-from samovar.server.services.searching import described, list_page, viewer_of
+from samovar.server.services.access import ANONYMOUS, Caller, visible_to
+from samovar.server.services.searching import list_page, viewer_of
 from samovar.server.taxonomy.about import ABOUT
 from samovar.server.taxonomy.tasks import TASKS
 from samovar.server.web.listing import FIELDS, OF_KIND
@@ -93,20 +92,14 @@ def example(request: Request, hub: Hub, task: str) -> Widget | None:
         return None
     table = hub.index.table("model")
     slots, _ = first(table, matching(table, of(ANONYMOUS, "model", task)), "likes", TRIED)
-    for item in described(hub, ANONYMOUS, "model", table.columns["id"][slots].tolist(), ("gated",)):
-        made = widget_if_it_runs(hub, state, item)
-        if made is not None:
-            return made
-    return None
-
-
-def widget_if_it_runs(hub: Hub, state: Any, item: dict[str, Any]) -> Widget | None:
-    """The widget of a model, or None if it cannot be run by everybody."""
-    if item.get("gated"):
-        return None
+    ids = table.columns["id"][slots].tolist()
     with hub.database.read() as session:
-        repository: Repository = find(session, "model", item["id"], ANONYMOUS)
-        content = session.get(RepositoryContent, repository.id)
-    if content is None or why_not(state.pool, state.library, repository.pipeline_tag, content.files) is not None:
-        return None
-    return widget_of(state.pool, state.library, repository, content)
+        rows = session.execute(
+            select(Repository, RepositoryContent)
+            .join(RepositoryContent, RepositoryContent.repository_id == Repository.id)
+            .where(Repository.id.in_(ids), visible_to(ANONYMOUS), Repository.gated.is_(None))
+        ).all()
+    for repository, content in sorted(rows, key=lambda row: ids.index(row[0].id)):
+        if why_not(state.pool, state.library, repository.pipeline_tag, content.files) is None:
+            return widget_of(state.pool, state.library, repository, content)
+    return None
