@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from samovar.server.web.markup import escape
 
+# Characters of a name beside its bar.
+LONGEST = 40
+
 
 def days(values: list[tuple[str, int]], width: int = 240, height: int = 48) -> str:
     """Bars of counts by day, with a title on each."""
@@ -35,13 +38,13 @@ def columns(values: list[tuple[str, int]], width: int = 120, height: int = 28) -
     return f'<svg class="chart" viewBox="0 0 {width} {height}" aria-hidden="true">{shapes}</svg>'
 
 
-def bars(rows: list[tuple[str, float]], width: int = 480, whole: float = 1.0) -> str:
+def bars(rows: list[tuple[str, float]], width: int = 360, whole: float = 1.0) -> str:
     """Horizontal bars of values between 0 and `whole`, each with its name and number."""
     row, bar = 34, 10
     parts = []
     for at, (name, value) in enumerate(rows):
         top = at * row
-        label = name if len(name) <= 60 else f"{name[:59]}…"
+        label = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
         parts.append(
             f'<text x="0" y="{top + 13}">{escape(label)}</text>'
             f'<text x="{width}" y="{top + 13}" text-anchor="end">{number(value)}</text>'

@@ -21,6 +21,7 @@ for (const pre of document.querySelectorAll(".card pre")) {
   button.textContent = document.body.dataset.copyLabel;
   button.addEventListener("click", () => navigator.clipboard.writeText(pre.innerText));
   pre.replaceWith(around);
+  pre.tabIndex = 0;
   around.append(button, pre);
 }
 
