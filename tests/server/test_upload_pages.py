@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 
@@ -166,6 +167,32 @@ def test_while_the_page_stays_open_it_goes_on_by_itself(alice, folder):
     assert stored(alice.hub, alice.model, wanted) == wanted
     # Whatever was under way when the Hub ended was sent twice, and nothing else.
     assert len([url for url in alice.sent if "/parts/" in url]) <= 5
+
+
+def test_parts_that_arrived_are_told_to_whoever_sent_them_alone(hub, people):
+    first, second = people.user(), people.user()
+    lab = people.organisation(first, **{second: "write"})
+    people.client(first).create_repo(f"{lab}/shared")
+    content = os.urandom(2 * PART + 5)
+    wanted = [{"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}]
+
+    def ask(user: str, **more) -> dict:
+        question = {"operation": "upload", "transfers": ["multipart"], "objects": wanted, **more}
+        path = f"{hub.url}/{lab}/shared.git/info/lfs/objects/batch"
+        return httpx.post(path, json=question, headers=people.bearer(user)).json()["objects"][0]["actions"]["upload"]
+
+    begun = ask(first, resumable=True)
+    assert "arrived" not in begun
+    httpx.put(begun["header"]["2"], content=content[PART : 2 * PART]).raise_for_status()
+    again = ask(first, resumable=True)
+    assert again["arrived"] == [2]
+    assert "arrived" not in ask(second, resumable=True)
+    assert "arrived" not in ask(first)
+    for number in (1, 3):
+        part = content[(number - 1) * PART : number * PART]
+        httpx.put(again["header"][str(number)], content=part).raise_for_status()
+    parts = [{"partNumber": number, "etag": ""} for number in (1, 2, 3)]
+    httpx.post(again["href"], json={"oid": wanted[0]["oid"], "parts": parts}).raise_for_status()
 
 
 def test_what_is_refused_is_told_with_the_file_and_nothing_is_lost(alice, tmp_path):
