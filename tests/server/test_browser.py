@@ -193,6 +193,28 @@ def test_axe_finds_no_violation(filled, browser, theme):
     context.close()
 
 
+def test_axe_finds_no_violation_for_whoever_is_logged_in(filled, browser):
+    filled.alice.create_repo("alice/gated")
+    filled.alice.update_repo_settings("alice/gated", gated="manual")
+    context = browser.new_context(color_scheme="dark", viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto(f"{filled.url}/login")
+    page.get_by_label("Name").fill("alice")
+    page.get_by_label("Password").fill("password of alice")
+    page.locator("main").get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{filled.url}/")
+    for path in (
+        "/", "/alice", "/settings/profile", "/settings/tokens", "/settings/sessions", "/settings/password",
+        "/organizations/new", "/organizations/join", "/alice/gated", "/alice/gated/settings/access",
+        "/alice/judge/settings", "/new",
+    ):  # fmt: skip
+        page.goto(filled.url + path)
+        found = Axe().run(page).response["violations"]
+        assert not found, (path, [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found])
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    context.close()
+
+
 @pytest.mark.parametrize("width", [390, 1300])
 def test_no_page_is_wider_than_the_screen(filled, browser, width):
     context = browser.new_context(viewport={"width": width, "height": 800})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import httpx
@@ -89,6 +90,27 @@ def test_model_page_shows_card_facts_and_results(filled):
     ):
         assert part in text, part
     assert get(filled, "/ALICE/toxic-RU").headers["location"] == "/alice/toxic-ru"
+
+
+def test_model_page_tells_whose_child_it_is_and_draws_its_results(filled):
+    filled.alice.create_repo("alice/child")
+    card = (
+        "---\nbase_model: alice/toxic-ru\nmodel-index:\n- name: child\n  results:\n"
+        "  - task: {type: text-classification}\n    dataset: {type: x, name: Reviews, split: test}\n"
+        "    metrics: [{type: f1, value: 81.25}, {type: loss, value: 640}, {type: wer, value: .nan}]\n---\n"
+    )
+    filled.alice.upload_file(path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id="alice/child")
+    parent, child = get(filled, "/alice/toxic-ru").text, get(filled, "/alice/child").text
+    children = re.search(r'<a href="([^"]+)">1 model</a>', parent)
+    assert children is not None
+    assert "alice/</span>child" in get(filled, html.unescape(children[1])).text
+    assert 'href="/alice/toxic-ru"' in child
+    # Percentages stand against 100, other numbers against the largest; what is no number is in the table alone.
+    charts = re.findall(r'class="chart bars".*?</svg>', child, re.DOTALL)
+    widths = [[float(one) for one in re.findall(r'<rect x="0" [^>]*width="([\d.]+)"', chart)] for chart in charts]
+    whole = [float(one) for one in re.findall(r'class="track"[^>]*width="([\d.]+)"', "".join(charts))]
+    assert widths == [[round(whole[0] * 0.8125, 1)], [whole[1]]]
+    assert "Reviews · test" in charts[0]
 
 
 def test_files_history_and_one_commit(filled):
