@@ -373,20 +373,20 @@ def test_a_hidden_repository_takes_the_same_work_as_an_absent_one(tmp_path):
     asked: list[str] = []
     event.listen(bare.hub.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     client = TestClient(create_app(bare.hub), base_url="http://127.0.0.1")
-    ends = ("", "/tree/main", "/blob/main/README.md", "/commits/main", "/edit/main/README.md", "/settings", "/like",
-            "/settings/access", "/upload/main", "/viewer")  # fmt: skip
-    for prefix in ("", "/datasets", "/spaces"):
-        for end in ends:
-            answers = []
-            for name in ("absent", "hidden", "absent"):
-                asked.clear()
-                answer = client.get(f"{prefix}/keeper/{name}{end}", headers={"Accept": "text/html"})
-                text = answer.text.replace("hidden", "absent")
-                answers.append((answer.status_code, text, answer.headers.get("location"), list(asked)))
-            assert answers[0] == answers[2]
-            assert answers[1][:2] == answers[0][:2], (prefix, end)
-            assert answers[1][3] == answers[0][3], (prefix, end)
-            assert answers[0][0] in (303, 404, 405), (prefix, end)
+    asking = ("", "/tree/main", "/blob/main/README.md", "/commits/main", "/edit/main/README.md", "/settings", "/viewer",
+              "/settings/access", "/upload/main", "/discussions", "/discussions/1")  # fmt: skip
+    doing = ("/like", "/ask-access", "/settings", "/settings/access", "/edit/main/README.md", "/discussions/new")
+    ways = [(prefix, "GET", end) for prefix in ("", "/datasets", "/spaces") for end in asking]
+    ways += [(prefix, "POST", end) for prefix in ("", "/datasets", "/spaces") for end in doing]
+    for prefix, method, end in ways:
+        answers = []
+        for name in ("absent", "hidden", "absent"):
+            asked.clear()
+            answer = client.request(method, f"{prefix}/keeper/{name}{end}", headers={"Accept": "text/html"})
+            text = answer.text.replace("hidden", "absent")
+            answers.append((answer.status_code, text, list(asked)))
+        assert answers[0] == answers[1] == answers[2], (method, prefix, end)
+        assert answers[0][0] in (303, 401, 404), (method, prefix, end)
     bare.hub.close()
 
 
