@@ -46,18 +46,22 @@ class TensorFlow:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without what TensorFlow says of the machine, and of functions that are no layers of its own."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # Sums in one order: differences below 1e-6 stay there.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger = logging.getLogger("tensorflow")
-        before = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
+    """Without what TensorFlow says of the machine, and of names with dots, which Python's arguments cannot have."""
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Read when TensorFlow is first imported.
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            logger.setLevel(before)
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.setLevel(was)
+        if level is None:
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
 
 
 def write(part: Part, folder: Path) -> None:
