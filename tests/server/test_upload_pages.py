@@ -103,6 +103,7 @@ def test_a_folder_becomes_one_commit_and_the_same_again_none(alice, folder):
     alice.page.get_by_role("link", name="Upload by browser").click()
     alice.drop(folder)
     expect(alice.page.locator("[data-list] li")).to_have_count(4)
+    expect(alice.page.get_by_role("status")).to_contain_text("were left out: 1.")
     alice.page.get_by_label("What was changed").fill("All at once")
     alice.page.get_by_role("button", name="Upload").click()
     alice.page.wait_for_url("**/tree/main")
@@ -237,12 +238,23 @@ def test_a_plain_form_does_it_too(hub, browser, people, folder):
     (found,) = client.get_paths_info(model, "weights/model.safetensors")
     assert found.lfs is not None
     assert len(client.list_repo_commits(model)) == 2
+    # A folder too: its content goes in, but for what `.gitignore` names.
+    (folder / ".gitignore").write_text("*.json\n")
+    client.upload_file(path_or_fileobj=folder / ".gitignore", path_in_repo=".gitignore", repo_id=model)
+    visitor.page.goto(f"{hub.url}/{model}/upload/main")
+    visitor.page.locator("input[name=tree]").set_input_files(folder)
+    visitor.page.get_by_role("button", name="Upload").click()
+    visitor.page.wait_for_url("**/tree/main")
+    names = set(client.list_repo_files(model))
+    assert {"README.md", "model.safetensors", "onnx/один 1.onnx"} <= names
+    assert "config.json" not in names
+    assert not [name for name in names if ".git/" in name]
     (folder / "git~1").write_bytes(b"x")
     visitor.page.goto(f"{hub.url}/{model}/upload/main")
     visitor.page.locator("input[name=files]").set_input_files([folder / "README.md", folder / "git~1"])
     visitor.page.get_by_role("button", name="Upload").click()
     expect(visitor.page.locator("ul.warning")).to_contain_text("cannot be a file's path")
-    assert len(client.list_repo_commits(model)) == 2
+    assert len(client.list_repo_commits(model)) == 4
     visitor.context.close()
 
 

@@ -6,6 +6,7 @@ What scripts do is in `static/upload.js`; they use the addresses that other clie
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import quote
@@ -31,6 +32,10 @@ router = new_router()
 # Of a form without scripts.
 MOST_FILES = 1000
 SAMPLE, PIECE = 512, 2**20
+# Of a chosen folder: what no client uploads either, or an operating system leaves everywhere; as in `upload.js`.
+LEFT_OUT = re.compile(
+    r"(^|/)(\.git|\.DS_Store|Thumbs\.db|desktop\.ini)(/|$)|(^|/)\.cache/huggingface/"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ async def take(request: Request, hub: Hub, type_: RepoType, full: str, revision:
     caller = await run_in_threadpool(identified, request)
     async with heard(request):
         await run_in_threadpool(uploads.writable, hub, caller, type_, full, revision)
-        announced(request, hub.settings.largest_commit)
+        if announced(request, hub.settings.largest_commit) is None:
+            raise BadRequestError("The form's length is missing.", "Send Content-Length, as browsers do.")
     async with request.form(max_files=MOST_FILES, max_fields=20) as sent:
         fields = {name: value for name, value in sent.items() if isinstance(value, str)}
         if caller.session_id is not None:
@@ -87,7 +93,9 @@ async def take(request: Request, hub: Hub, type_: RepoType, full: str, revision:
         files = [
             Sent(placed(value.filename or "", fields, name == "tree"), value.file, value.size or 0)
             for name, value in sent.multi_items()
-            if isinstance(value, UploadFile) and value.filename
+            if isinstance(value, UploadFile)
+            and value.filename
+            and not (name == "tree" and LEFT_OUT.search(value.filename))
         ]
         try:
             onward = await run_in_threadpool(put, hub, caller, type_, full, revision, files, fields)

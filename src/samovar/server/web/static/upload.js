@@ -14,7 +14,7 @@ const FINISHED = new Set(["sent", "same", "ignored"]);
 const folded = (path) => path.trim().replace(/^\/+|\/+$/g, "");
 // What no stock client uploads either, or an operating system leaves everywhere.
 const LEFT_OUT = /(^|\/)(\.git|\.DS_Store|Thumbs\.db|desktop\.ini)(\/|$)|(^|\/)\.cache\/huggingface\//;
-let running = null, committed = 0, drawn = 0;
+let running = null, committed = 0, drawn = 0, leftOut = 0;
 
 const said = (text, values = {}) => Object.entries(values).reduce((whole, [name, value]) => whole.replace(`{${name}}`, value), texts[text] || text);
 const size = (count) => {
@@ -26,7 +26,7 @@ const size = (count) => {
 
 function add(file, relative, below) {
   const inside = below && !form.elements.keep.checked ? relative.slice(relative.indexOf("/") + 1) : relative;
-  if (LEFT_OUT.test(inside)) return;
+  if (LEFT_OUT.test(inside)) { leftOut += 1; return; }
   const known = entries.get(inside);
   if (known) known.row.remove();
   const entry = { file, path: inside, state: "waiting", done: 0, row: document.createElement("li") };
@@ -82,11 +82,16 @@ async function walk(found, above = "") {
   }
 }
 
+function chosen() {
+  tell(leftOut ? said("leftOut", { n: leftOut }) : entries.size ? "" : said("nothing"));
+  leftOut = 0;
+}
+
 for (const input of form.querySelectorAll("input[type=file]")) {
   input.addEventListener("change", () => {
     for (const file of input.files) add(file, file.webkitRelativePath || file.name, Boolean(file.webkitRelativePath));
     input.value = "";
-    tell(entries.size ? "" : said("nothing"));
+    chosen();
   });
 }
 
@@ -103,6 +108,7 @@ drop.addEventListener("drop", async (event) => {
     if (one instanceof File) add(one, one.name, false);
     else await walk(one);
   }
+  chosen();
 });
 
 // Talking to the Hub ----------------------------------------------------------------------------------------------
