@@ -78,7 +78,7 @@ class Page:
         script = f"set -e\n{kept}{SERVED}\n{code}\nexport -p > {self.variables}\n"
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", script], env=environment, capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL, timeout=120,
+            stdin=subprocess.DEVNULL, timeout=900,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"exit status {done.returncode}\n{done.stdout}{done.stderr}")

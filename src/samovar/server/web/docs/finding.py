@@ -98,8 +98,8 @@ def find(query: str, language: str = "en") -> list[Found]:
                 break
             score += (8 if in_heading else 0) + min(3, in_text)
         else:
-            if fold(section.heading) in ("".join(words), " ".join(words)):
-                score += 20
+            own, exact = fold(section.heading), [joint.join(words) for joint in ("", " ", "_")]
+            score += 20 if own in exact else 12 if own.rpartition(".")[2] in exact else 0
             # People look for how to do a thing; of names, for those that they import.
             score += (2 if section.language == language else 0) + (0 if section.href.startswith("/docs/api/") else 5)
             score -= 3 if section.name and "." in section.heading else 0

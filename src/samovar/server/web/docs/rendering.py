@@ -16,6 +16,8 @@ from samovar.server.web.docs.reference import place_of
 from samovar.server.web.markup import coloured, escape, slug
 
 ROOT = "/docs"
+# Marks for programs that write a part of a page.
+COMMENT = re.compile(r"^<!--.*?-->\n?", re.MULTILINE | re.DOTALL)
 PICTURES = (".png", ".svg", ".jpg")
 
 
@@ -60,7 +62,7 @@ def fence(_: object, tokens: list[Token], index: int, *__: object) -> str:
 def render(text: str, name: str = "", links: Callable[[str, str], str] | None = None, skip: str = "") -> Rendered:
     """A page's Markdown. `links` turns (page's name, relative address) into an address; `skip` is not linked."""
     made = Rendered()
-    tokens = parser().parse(text)
+    tokens = parser().parse(COMMENT.sub("", text))
     seen: dict[str, int] = {}
     words: list[str] = []
     for place, token in enumerate(tokens):
