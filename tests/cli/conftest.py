@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from driving import Command, run
+from driving import Command, forks, run
 
 from assets import minilm_folder
 from samovar import (
@@ -32,9 +33,11 @@ SIZES = {
 
 
 @pytest.fixture(scope="session")
-def command() -> Command:
+def command() -> Iterator[Command]:
     """Run `samovar …` to its end."""
-    return run
+    yield run
+    if forks.cache_info().currsize:
+        forks().stop()
 
 
 def encoder(folder: Path, auto: Any, **settings: Any) -> Path:
