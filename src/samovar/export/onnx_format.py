@@ -44,7 +44,9 @@ def write(part: Part, folder: Path, opset: int = OPSET, quantization: str | None
     if quantization not in (None, "int8"):
         raise ExportError(f"quantization={quantization!r} is not known.", 'Pass "int8", or leave it out.')
     path = folder / f"{part.name}.onnx"
-    model = graph_of(part, opset)
+    if opset not in part.graphs:
+        part.graphs[opset] = graph_of(part, opset)
+    model = part.graphs[opset].clone()
     if quantization is None:
         save(model, path)
     else:
@@ -54,7 +56,7 @@ def write(part: Part, folder: Path, opset: int = OPSET, quantization: str | None
         with tempfile.TemporaryDirectory() as beside:
             plain = Path(beside) / path.name
             save(model, plain)
-            quantise(plain, path, part.name)
+            save(quantised(plain, part.name), path)
     check_file(path)
 
 
@@ -198,21 +200,25 @@ def save(model: Any, path: Path) -> None:
     ir.save(model, path, external_data=f"{path.name}_data" if size > INLINE_LIMIT else None)
 
 
-def quantise(plain: Path, path: Path, name: str) -> None:
+def quantised(plain: Path, name: str) -> Any:
     """The file with matrices and embeddings in int8. Raises `ExportError` for a graph that has none."""
     require("onnxruntime", "Exporting to int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-untyped]
 
-    onnx = require("onnx", "Exporting to onnx")
+    ir = require("onnx_ir", "Exporting to onnx")
+    path = plain.with_name(f"int8-{plain.name}")
     large = plain.with_name(f"{plain.name}_data").exists()
     with quietly():
         quantize_dynamic(
             plain, path, op_types_to_quantize=["MatMul", "Gemm", "Gather"], per_channel=True,
             weight_type=QuantType.QInt8, use_external_data_format=large,
         )  # fmt: skip
-    nodes = onnx.load(path, load_external_data=False).graph.node
-    if not any(node.op_type in ("MatMulInteger", "DequantizeLinear") for node in nodes):
+    model = ir.load(path)
+    if not any(node.op_type in ("MatMulInteger", "DequantizeLinear") for node in model.graph):
         raise ExportError(f"{name} has no matrix that could be stored in int8.", "Leave quantization out.")
+    model.producer_name, model.producer_version = "samovar", samovar.__version__
+    model.metadata_props.clear()
+    return model
 
 
 def check_file(path: Path) -> None:

@@ -37,6 +37,7 @@ class Part:
     module: nn.Module
     inputs: Sequence[Input]
     outputs: list[str] = field(default_factory=list)
+    graphs: dict[int, Any] = field(default_factory=dict, repr=False)  # in ONNX, by opset; made once
 
     def example(self, sizes: Sizes = EXAMPLE, seed: int = 0) -> dict[str, Tensor]:
         """Tensors that the part reads, at these sizes."""

@@ -95,7 +95,7 @@ class Grid(NamedTuple):
 
     def reduced(self, values: Tensor, kind: str) -> Tensor:
         """The mean or the largest value of each cell."""
-        empty = values.new_zeros(len(values), self.rows * self.columns)
+        empty = values.new_zeros(values.shape[0], self.rows * self.columns)
         out = empty.scatter_reduce(1, self.cell_of, values, kind, include_self=False)
         return out.view(-1, self.rows, self.columns)
 

@@ -68,7 +68,6 @@ class OnnxModel(Shareable):
         self.task = getattr(kind, "task", "")
         self.main_input_name = kind.main_input_name
         self.name_or_path = ""
-        self.keep: Any = None  # what shall live as long as this, such as a temporary folder
         first = next(iter(self.sessions.values()))
         self.masked = "attention_mask" in first.inputs
         self.per_token = {"last_hidden_state"} | first.along("input_ids")

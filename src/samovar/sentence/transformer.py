@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -171,8 +173,12 @@ def exported(model: Any) -> Any:
     from samovar.export.run import export_model
     from samovar.runtime.onnx_model import OnnxModel
 
-    folder = tempfile.TemporaryDirectory(prefix="samovar-onnx-")
-    export_model(model, "onnx", folder.name)
-    graph = OnnxModel.from_pretrained(folder.name)
-    graph.keep = folder
+    folder = tempfile.mkdtemp(prefix="samovar-onnx-")
+    try:
+        export_model(model, "onnx", folder)
+        graph = OnnxModel.from_pretrained(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(graph, shutil.rmtree, folder, True)
     return graph

@@ -191,7 +191,7 @@ def without(scores: Tensor, barred: Tensor | None) -> Tensor:
 
 def at(states: Tensor, places: Tensor) -> Tensor:
     """(batch, sequence, hidden) at one place (batch) each → (batch, hidden)."""
-    return states[torch.arange(len(states), device=states.device), places]
+    return states[torch.arange(states.shape[0], device=states.device), places]
 
 
 class PermutedSpanSearch(Permuted):

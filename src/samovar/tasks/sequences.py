@@ -52,11 +52,11 @@ class EndTokenClassifier(heads.Head):
         if input_ids is None:
             raise InputError("Without ids nothing says where texts end.", "Give input_ids.")
         ends = input_ids == self.eos_token_id
-        if not torch.jit.is_tracing() and not bool(ends.any(-1).all()):
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()) and not bool(ends.any(-1).all()):
             raise InputError("A text has no end token, whose state would stand for it.", "Give the tokenizer's ids.")
         places = torch.arange(input_ids.shape[1], device=input_ids.device)
         last = (places * ends).amax(-1)
-        states = output.last_hidden_state[torch.arange(len(input_ids), device=input_ids.device), last]
+        states = output.last_hidden_state[torch.arange(input_ids.shape[0], device=input_ids.device), last]
         return self.classifier(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
 
 
