@@ -190,5 +190,11 @@ def test_whoever_computes_too_long_is_stopped_alone(tmp_path):
         library.used = time.monotonic() - 10_000
         library.rest_now()
         assert library.process is None
+        # Who only reads lets a new one import what computes; the Hub need not wait for it to end.
+        library.warm_up("accuracy", "", {"predictions": [1], "references": [1]}, {})
+        end = time.monotonic() + 60
+        while not library.warm:
+            assert time.monotonic() < end
+            time.sleep(0.05)
     finally:
         library.close()

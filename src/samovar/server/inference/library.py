@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from samovar.server.errors import BusyError, GatewayTimeoutError, UnprocessableError
+from samovar.server.errors import BusyError, GatewayTimeoutError, HubError, UnprocessableError
 from samovar.server.settings import Settings
 
 LONGEST_START = 60.0
@@ -103,6 +103,16 @@ class Library:
             raise UnprocessableError(str(answer["error"]))
         return answer
 
+    def warm_up(self, metric: str, config: str, columns: dict[str, Any], options: dict[str, Any]) -> None:
+        """Let the helper import what computes while a visitor still reads, if it has not computed anything yet."""
+
+        def work() -> None:
+            with contextlib.suppress(HubError):
+                self.compute(metric, config, columns, options)
+
+        if self.able and not self.warm and not self.lock.locked():
+            threading.Thread(target=work, name="warming up", daemon=True).start()
+
     def start(self) -> None:
         """Start the helper, which describes the library first; the lock is held."""
         self.end()
@@ -175,7 +185,10 @@ class Library:
                         pipe.close()
 
     def close(self) -> None:
-        """The Hub ends."""
+        """The Hub ends; whoever waits for an answer is told so."""
+        process = self.process
+        if process is not None:
+            process.kill()
         with self.lock:
             if self.timer is not None:
                 self.timer.cancel()

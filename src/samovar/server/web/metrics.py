@@ -60,7 +60,15 @@ def metrics(request: Request, caller: BrowserOf, search: str = "") -> Response:
 @router.get("/metrics/{name:segment}")
 def metric(request: Request, caller: BrowserOf, name: str, config: str = "") -> Response:
     """One metric; `config` chooses what its form asks for where it has several."""
-    return shown(request, caller, found(request, name), config)
+    spec = found(request, name)
+    if not spec["model"]:
+        columns = {one["name"] for one in next(iter(spec["columns"].values()))}
+        given = {key: one for key, one in spec["values"].items() if key != "config"}
+        library(request).warm_up(
+            name, spec["values"].get("config", ""), {key: one for key, one in given.items() if key in columns},
+            {key: one for key, one in given.items() if key not in columns},
+        )  # fmt: skip
+    return shown(request, caller, spec, config)
 
 
 @router.post("/metrics/{name:segment}")
