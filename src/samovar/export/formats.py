@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,8 @@ class Format(Protocol):
     `PACKAGES` are needed beside torch; `OPTIONS` are the names that `write` takes as keywords. `write` puts the part's
     files into `folder`, called after the part; `runner` reads them again, as a stranger would, and gives a function
     from arrays by name to arrays in the order of the part's outputs. A module may have `check()`, which raises
-    `ExportError` where the machine lacks something that is no package, and a `NOTE`, which is said once per export.
+    `ExportError` where the machine lacks something that is no package, a `NOTE`, which is said once per export, and
+    `quietly()`, in which its packages are imported.
     """
 
     PACKAGES: Sequence[str]
@@ -63,8 +65,9 @@ def format_called(name: str, options: Mapping[str, Any]) -> Format:
         if option not in module.OPTIONS:
             hint = did_you_mean(option, module.OPTIONS) or f"It has: {', '.join(module.OPTIONS) or 'none'}."
             raise ExportError(f"The format {name} has no option {option!r}.", hint)
-    for package in module.PACKAGES:
-        require(package, f"Exporting to {name}")
+    with getattr(module, "quietly", contextlib.nullcontext)():
+        for package in module.PACKAGES:
+            require(package, f"Exporting to {name}")
     if hasattr(module, "check"):
         module.check()
     return cast(Format, module)

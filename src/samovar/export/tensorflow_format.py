@@ -7,8 +7,10 @@ of the outputs; TensorFlow Serving reads the same folder. Neither PyTorch nor th
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +51,7 @@ def quietly() -> Iterator[None]:
     """Without what TensorFlow says of the machine, and of names with dots, which Python's arguments cannot have."""
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Read when TensorFlow is first imported.
+    silence = contextlib.nullcontext() if "tensorflow" in sys.modules else unheard()
     loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
     before = [logger.level for logger in loggers]
     try:
@@ -56,12 +59,28 @@ def quietly() -> Iterator[None]:
             logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            with silence, contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module("tensorflow")
             yield
     finally:
         for logger, was in zip(loggers, before, strict=True):
             logger.setLevel(was)
         if level is None:
             os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Without the standard error of this process, on which TensorFlow talks before its own settings are read."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def write(part: Part, folder: Path) -> None:
