@@ -6,6 +6,7 @@ The code is for the kind of processor that compiled it. Weights lie in the packa
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,8 +23,9 @@ PACKAGES: Sequence[str] = ()
 OPTIONS: Sequence[str] = ()
 NOTE = "note: the code is compiled for this kind of processor; export again on another."
 
-# As many threads as the machine has that runs it, and not as many as the one that compiled it.
-SETTINGS = {"cpp.dynamic_threads": True}
+# As many threads as the machine has that runs it, and not as many as the one that compiled it. Headers that are
+# compiled ahead would outlive the folder that they lie in.
+SETTINGS = {"cpp.dynamic_threads": True, "aot_inductor.precompile_headers": False}
 
 
 def check() -> None:
@@ -43,9 +45,17 @@ def check() -> None:
 
 def write(part: Part, folder: Path) -> None:
     """Write `<part>.pt2`. Raises `ExportError` for what the compiler refuses."""
+    from torch._inductor.utils import fresh_cache
+
     program = part.program
     try:
-        with quietly(), archive(folder / f"{part.name}.pt2") as file:
+        # A folder of its own: in the shared one, two processes that compile the same graph read each other's halves.
+        with (
+            quietly(),
+            tempfile.TemporaryDirectory() as own,
+            fresh_cache(dir=own),
+            archive(folder / f"{part.name}.pt2") as file,
+        ):
             torch._inductor.aoti_compile_and_package(program, package_path=file, inductor_configs=dict(SETTINGS))
     except OSError:
         raise

@@ -47,7 +47,7 @@ def traced(part: Part) -> torch.export.ExportedProgram:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Without what tracers say about themselves."""
-    names = ("torch.onnx", "torch._dynamo", "torch.export", "torch.fx.experimental.symbolic_shapes")
+    names = "torch.onnx", "torch._dynamo", "torch._inductor", "torch.export", "torch.fx.experimental.symbolic_shapes"
     loud = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loud]
     try:
