@@ -23,13 +23,14 @@ class Input:
     """One tensor: `dims` are numbers, names of free sizes, or sums of such names (`"a + b"`).
 
     `kind` says how examples are made: `ids` below `limit`, `mask`, `types` below `limit` (one limit for each number of
-    a token where it is a tuple), `pixels`, or `state` for anything normal.
+    a token where it is a tuple), `pixels`, or `state` for anything normal. `last` is the id that texts end with.
     """
 
     name: str
     dims: tuple[Dim, ...]
     kind: str
     limit: int | tuple[int, ...] = 2
+    last: int | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -60,7 +61,10 @@ class Input:
         if isinstance(self.limit, tuple):
             columns = [torch.randint(0, top, shape[:-1], generator=generator) for top in self.limit]
             return torch.stack(columns, dim=-1)
-        return torch.randint(0, self.limit, shape, generator=generator)
+        numbers = torch.randint(0, self.limit, shape, generator=generator)
+        if self.last is not None:
+            numbers[..., -1:] = self.last
+        return numbers
 
     def padded(self, shape: tuple[int, ...]) -> Tensor:
         """All ones in the first row, then some padding: before the text where a past is part of it, else behind."""

@@ -17,6 +17,7 @@ from samovar.nn.int8 import Int8Linear
 from samovar.pipelines.factory import load_model
 from samovar.pipelines.registry import PIPELINE_REGISTRY
 from samovar.registry import backbone_class
+from samovar.tasks.sequences import EndTokenClassifier
 
 
 def inputs_of(model: Any, past: bool = False) -> list[Input]:
@@ -29,7 +30,7 @@ def inputs_of(model: Any, past: bool = False) -> list[Input]:
         rows = ("batch_size", "num_choices")
     length: Dim = "sequence_length"
     found = [
-        Input("input_ids", (*rows, length), "ids", config.vocab_size),
+        Input("input_ids", (*rows, length), "ids", config.vocab_size, closing(model)),
         Input("attention_mask", (*rows, f"past_{length} + {length}" if past else length), "mask"),
     ]
     kinds = getattr(config, "type_vocab_sizes", None)
@@ -38,6 +39,12 @@ def inputs_of(model: Any, past: bool = False) -> list[Input]:
     elif getattr(config, "type_vocab_size", 0) > 1 and "token_type_ids" in names:
         found.append(Input("token_type_ids", (*rows, length), "types", config.type_vocab_size))
     return found
+
+
+def closing(model: Any) -> int | None:
+    """The token that a text ends with, which some heads look for."""
+    ends = isinstance(getattr(model, "head", None), EndTokenClassifier)
+    return getattr(model.config, "eos_token_id" if ends else "sep_token_id", None)
 
 
 def image_dims(model: Any) -> tuple[Dim, ...]:

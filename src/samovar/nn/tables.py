@@ -91,12 +91,15 @@ class Grid(NamedTuple):
 
     def means(self, values: Tensor) -> Tensor:
         """(batch, sequence) → the mean over each cell, (batch, rows, columns); 0 where a cell has no token."""
-        return self.reduced(values, "mean")
-
-    def reduced(self, values: Tensor, kind: str) -> Tensor:
-        """The mean or the largest value of each cell."""
+        # Sums over counts: exporters to other runtimes have no mean of what is scattered, and ONNX's would be wrong.
         empty = values.new_zeros(values.shape[0], self.rows * self.columns)
-        out = empty.scatter_reduce(1, self.cell_of, values, kind, include_self=False)
+        sums, counts = (empty.scatter_add(1, self.cell_of, one) for one in (values, torch.ones_like(values)))
+        return (sums / counts.clamp(min=1)).view(-1, self.rows, self.columns)
+
+    def largest(self, values: Tensor) -> Tensor:
+        """(batch, sequence) → the largest value of each cell, (batch, rows, columns); 0 where a cell has no token."""
+        empty = values.new_zeros(values.shape[0], self.rows * self.columns)
+        out = empty.scatter_reduce(1, self.cell_of, values, "amax", include_self=False)
         return out.view(-1, self.rows, self.columns)
 
     def spread(self, cells: Tensor) -> Tensor:

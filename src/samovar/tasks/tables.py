@@ -43,7 +43,8 @@ class TableHead(heads.Head):
         """(batch, columns): means over the real cells of each; column 0 stands for none of them."""
         scores = grid.means(states @ self.column_output_weights + self.column_output_bias)
         count = grid.real.sum(1)
-        scores = (scores * grid.real).sum(1) / (count + TINY)
+        # Not `+ TINY`: ONNX's optimiser takes so small a summand for 0.
+        scores = (scores * grid.real).sum(1) / count.clamp(min=TINY)
         absent = count < 0.5
         absent[:, 0] = not none_allowed
         return scores + NEVER * absent
@@ -236,11 +237,11 @@ class TableQuestionAnswering(text.TextModel):
 def within_column(tokens: Tensor, columns: Tensor, grid: Grid, labels: Tensor) -> Choice:
     """First a column, then cells of it: the loss of both, and logits of the tokens of the likeliest column alone."""
     index = torch.arange(grid.columns, device=tokens.device)
-    counts = tokens.new_zeros(len(tokens), grid.columns).scatter_add(1, grid.column_of, labels.to(tokens.dtype))
+    counts = tokens.new_zeros(tokens.shape[0], grid.columns).scatter_add(1, grid.column_of, labels.to(tokens.dtype))
     empty = counts.amax(-1) == 0
     column = torch.where(empty, 0, counts.argmax(-1))
     cells = grid.means(tokens)
-    wanted = grid.reduced(labels.to(tokens.dtype), "amax")
+    wanted = grid.largest(labels.to(tokens.dtype))
     counted = (index == column[:, None])[:, None] * grid.real
     losses = F.binary_cross_entropy_with_logits(cells, wanted, reduction="none") * counted
     inside = losses.sum((1, 2)) / (counted.sum((1, 2)) + TINY)
