@@ -114,3 +114,8 @@ if (field) {
   }, 150));
   field.addEventListener("blur", () => setTimeout(() => { list.hidden = true; }, 200));
 }
+
+// Menus close when one turns to something else.
+const closeMenus = (kept) => { for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(kept)) menu.open = false; };
+document.addEventListener("click", (event) => closeMenus(event.target));
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenus(null); });
