@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from samovar.server.api.context import HubOf
 from samovar.server.errors import UnprocessableError
+from samovar.server.services.access import Caller
 from samovar.server.viewer import query
 from samovar.server.viewer.data import (
     NoDataError,
@@ -22,12 +23,15 @@ from samovar.server.viewer.data import (
 )
 from samovar.server.viewer.shown import cells, media
 from samovar.server.web.charts import columns as column_chart
+from samovar.server.web.files import Opened
 from samovar.server.web.files import opened as repository_of
 from samovar.server.web.numbers import short
 from samovar.server.web.site import BrowserOf, link, new_router, page, safe
 
 router = new_router()
 SIZE = 50
+# Seconds that a visitor waits for rows before a page says that they are being made.
+PATIENCE = 4.0
 HERE = "/datasets/{owner:owner}/{name:segment}/viewer"
 
 
@@ -36,16 +40,21 @@ def first(request: Request, hub: HubOf, caller: BrowserOf, owner: str, name: str
     """The first split."""
     at = repository_of(hub, caller, "dataset", f"{owner}/{name}")
     try:
-        data = opened(hub, request.app.state.converter, caller, at.repository.name, 4.0)
+        data = opened(hub, request.app.state.converter, caller, at.repository.name, PATIENCE)
     except (NotReadyError, NoDataError) as problem:
-        headers = {"Refresh": "3"} if isinstance(problem, NotReadyError) else {}
-        return page(
-            request, "no_rows", at.repository.name, caller, 200, headers, **at.frame | {"tab": "viewer"},
-            cause=problem.cause, next_step=problem.next_step, soon=isinstance(problem, NotReadyError),
-        )  # fmt: skip
+        return without_rows(request, caller, at, problem)
     config = next(iter(data.info))
     split = next(iter(data.info[config]["splits"]))
     return RedirectResponse(place_of(at.root, config, split), 302)
+
+
+def without_rows(request: Request, caller: Caller, at: Opened, problem: NotReadyError | NoDataError) -> Response:
+    """Says why there are no rows; where they are being made, the page looks again by itself."""
+    soon = isinstance(problem, NotReadyError)
+    return page(
+        request, "no_rows", at.repository.name, caller, 200, {"Refresh": "3"} if soon else {},
+        **at.frame | {"tab": "viewer"}, cause=problem.cause, next_step=problem.next_step, soon=soon,
+    )  # fmt: skip
 
 
 def place_of(root: str, config: str, split: str) -> str:
@@ -61,7 +70,10 @@ def rows(
 ) -> Response:  # fmt: skip
     """A page of rows: all, those that hold words, or those that fulfil a condition."""
     at = repository_of(hub, caller, "dataset", f"{owner}/{name}")
-    data = opened(hub, request.app.state.converter, caller, at.repository.name)
+    try:
+        data = opened(hub, request.app.state.converter, caller, at.repository.name, PATIENCE)
+    except (NotReadyError, NoDataError) as reason:
+        return without_rows(request, caller, at, reason)
     part, problem = data.split(config, split), ""
     try:
         if search.strip():
