@@ -1,7 +1,7 @@
 """The graph of a part, walked node by node in another framework: how JAX and TensorFlow get a model.
 
 The other way would be torchax for JAX, and jax2tf on top of it for TensorFlow. With torch 2.13 torchax does not import,
-it fixes the sizes that it was traced at, and TensorFlow would need both. A hundred and a half operators cover every
+it fixes the sizes that it was traced at, and TensorFlow would need both. Some ninety operators cover every
 architecture, and a table of functions for each framework is smaller than the code that would go round torchax. Batch
 and lengths stay free in both, gradients are the framework's own, and what is missing is named together with the layer
 that wants it. The graph is walked as it was traced: decomposed to core operators a small BERT has 178 nodes instead of
