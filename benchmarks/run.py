@@ -31,6 +31,7 @@ BENCHMARKS = [
     "training",
     "generation",
     "serving",
+    "export",
 ]
 
 
