@@ -44,10 +44,8 @@ def public() -> dict[str, Place]:
     found: dict[str, Place] = {}
     for name in module_names():
         module = read(name)
-        if not module.package:
-            continue
         stub = PACKAGE.joinpath(*name.split(".")[1:], "__init__.pyi")
-        if stub.is_file():
+        if module.package and stub.is_file():
             for shown, (where, original) in declared_names(stub).items():
                 place = resolve(f"{name}.{where}".rstrip("."), original)
                 if place is not None:
