@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from driving import Command, forks, run
+from driving import Command, run
 
 from assets import minilm_folder
 from samovar import (
@@ -33,11 +32,9 @@ SIZES = {
 
 
 @pytest.fixture(scope="session")
-def command() -> Iterator[Command]:
+def command() -> Command:
     """Run `samovar …` to its end."""
-    yield run
-    if forks.cache_info().currsize:
-        forks().stop()
+    return run
 
 
 def encoder(folder: Path, auto: Any, **settings: Any) -> Path:

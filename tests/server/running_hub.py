@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from functools import cached_property
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from forks import Started, forks
+from samovar import server
 from samovar.server.db.engine import Database
 from samovar.server.db.migrate import migrate
 from samovar.server.offline import OPERATOR
@@ -19,6 +22,15 @@ from samovar.server.services.tokens import create_token
 from samovar.server.settings import read_settings
 
 COMMAND = [sys.executable, "-m", "samovar.cli", "hub"]
+# What a Hub imports; the process that has done so is copied for each.
+IMPORTED = (
+    "samovar.server.run",
+    *(
+        f"samovar.server.{part}.{path.stem}"
+        for part in ("api", "web")
+        for path in sorted(Path(server.__path__[0], part).glob("[!_]*.py"))
+    ),
+)
 
 
 class RunningHub:
@@ -26,7 +38,7 @@ class RunningHub:
 
     def __init__(self, data: Path, **settings: str) -> None:
         self.data, self.settings = data, settings
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Started | None = None
         self.url = ""
 
     @property
@@ -36,11 +48,12 @@ class RunningHub:
 
     def start(self, port: int = 0) -> str:
         """Serve until `stop`; the address."""
-        command = [*COMMAND, "serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(self.data)]
-        with (self.data.parent / f"{self.data.name}.log").open("a") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment
-            )
+        arguments = ["hub", "serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(self.data)]
+        reads, writes = os.pipe()
+        with (self.data.parent / f"{self.data.name}.log").open("a") as log, open(os.devnull) as nothing:
+            streams = (nothing.fileno(), writes, log.fileno())
+            self.process = forks(*IMPORTED).start(arguments, streams, self.environment, os.fdopen(reads))
+        os.close(writes)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("Hub ready at "), f"{line!r}\n{self.log()}"
@@ -78,10 +91,8 @@ class RunningHub:
 
     def command(self, *arguments: str, stdin: str | None = None) -> str:
         """Run `samovar hub …` on the data folder; what it printed."""
-        done = subprocess.run(
-            [*COMMAND, *arguments, "--data", str(self.data)],
-            input=stdin, capture_output=True, text=True, env=self.environment, check=False,
-        )  # fmt: skip
+        given = ["hub", *arguments, "--data", str(self.data)]
+        done = forks(*IMPORTED).run(given, stdin or "", environment=self.environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
