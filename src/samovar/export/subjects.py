@@ -12,6 +12,7 @@ import torch
 import samovar
 from samovar.errors import ExportError, InputTypeError, SamovarError, TaskError
 from samovar.export.inputs import Dim, Input
+from samovar.export.sentences import SentenceFiles
 from samovar.nn.conv_backbone import ConvBackbone
 from samovar.nn.int8 import Int8Linear
 from samovar.pipelines.factory import load_model
@@ -80,7 +81,8 @@ def loaded(model: Any, task: str | None, tokenizer: Any, image_processor: Any) -
     if given is None and origin:
         with contextlib.suppress(SamovarError):  # A checkpoint without one is exported without one.
             given = auto.from_pretrained(origin)
-    return model, [] if given is None else [given]
+    around = SentenceFiles.of(origin) if origin and not getattr(model, "task", "") and not reads_images else None
+    return model, [one for one in (given, around) if one is not None]
 
 
 def check_weights(model: Any) -> None:
