@@ -69,7 +69,9 @@ def alone(model: Any, prompt: list[int], count: int, **options: Any) -> list[int
     return model.generate(torch.tensor([prompt]), max_new_tokens=count, **options)[0, len(prompt) :].tolist()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == next(iter(KINDS)) else pytest.mark.slow) for kind in KINDS]
+)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_each_text_is_the_one_written_alone(kind: str, setting: str) -> None:
     model = model_of(kind)
