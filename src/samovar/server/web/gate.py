@@ -124,7 +124,7 @@ def listed(
                 .where(AccessRequest.repository_id == repository.id)
                 .group_by(AccessRequest.status)
             ).all()
-        )  # type: ignore[arg-type]
+        )
     at = opened(hub, caller, type_, full)
     here = f"{at.root}/settings/access"
     return page(
@@ -145,7 +145,7 @@ def handle(request: Request, hub: Hub, form: Submitted, type_: RepoType, full: s
         match fields.get("deed"):
             case "accepted" | "rejected" | "pending" as wanted:
                 reason = fields.get("reason", "").strip()[:200]
-                gating.handle(hub.database, caller, type_, full, wanted, user, reason=reason)  # type: ignore[arg-type]
+                gating.handle(hub.database, caller, type_, full, wanted, user, reason=reason)
             case "grant":
                 gating.grant(hub.database, caller, type_, full, user)
             case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query as Parameter
 from fastapi import Request
@@ -70,7 +70,7 @@ def liked(
     return shown(request, hub, caller, account, "likes", rows=rows, p=p, more=len(found) > LIKED)
 
 
-def shown(request: Request, hub: Hub, caller: Caller, account: Account, tab: str, **values: object) -> Response:
+def shown(request: Request, hub: Hub, caller: Caller, account: Account, tab: str, **values: Any) -> Response:
     """One of the tabs, below who it is."""
     with hub.database.read() as session:
         person = account.kind == "user"
