@@ -11,6 +11,7 @@ its end the exit status. The one who asks is `Forks`.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import io
 import json
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 LONGEST = 2**20  # Bytes of a request.
+PR_SET_PDEATHSIG = 1  # Of <linux/prctl.h>: the signal that a process gets when the one that started it ends.
 
 
 # The one who asks -------------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class Forks:
             return subprocess.CompletedProcess(arguments, status, out.read().decode(), err.read().decode())
 
     def stop(self) -> None:
-        """End the process; commands that are under way go on."""
+        """End the process, and with it whatever a failed test has left running."""
         if self.server.poll() is None:
             self.server.kill()
             self.server.wait()
@@ -199,6 +201,7 @@ def copy(
     if number == 0:
         status = 1
         try:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             for place, stream in enumerate(streams):
                 os.dup2(stream, place)
             for descriptor in (*streams, *running, listening.fileno(), connection.fileno()):
