@@ -126,6 +126,7 @@ def test_a_pipeline_has_its_own_parts() -> None:
         evaluator("question-answering").compute(reader, data, tokenizer=reader.tokenizer)
 
 
+@pytest.mark.slow
 def test_real_weights_as_in_a_plain_loop() -> None:
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(minilm_folder(), id2label={0: "bad", 1: "good"})

@@ -34,6 +34,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [True, False])
 def test_perplexity_is_that_of_single_texts_in_the_reference(language_model: Path, start: bool) -> None:
     from transformers import AutoModelForCausalLM as Reference
@@ -65,6 +66,7 @@ def test_perplexity_that_cannot_be(language_model: Path) -> None:
     assert math.isfinite(cut["mean_perplexity"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("idf", [False, True])
 @pytest.mark.filterwarnings("ignore")
 def test_bertscore_equals_the_library(idf: bool) -> None:

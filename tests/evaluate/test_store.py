@@ -70,6 +70,7 @@ def peak_of(rows: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_error_rates_of_many_rows_leave_memory_flat() -> None:
     peak_of(1000)  # What is imported is no part of the rows.
     # 11,000 rows more are 6.6 MB of text.

@@ -177,6 +177,7 @@ def test_each_part_of_a_long_context_is_read_as_by_hand(folder: str) -> None:
 NAMES, TOWNS, MOODS = ["anna", "jean"], ["paris", "moscow", "rome", "tokyo"], ["happy", "tired", "ill"]
 
 
+@pytest.mark.slow
 def test_a_trained_model_answers_or_says_that_there_is_no_answer() -> None:
     """It was taught towns for "where", moods for "how", and that these texts have no answer to "why"."""
     contexts = [

@@ -142,6 +142,7 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
         samovar.pipeline("question-answering", str(checkpoint(tmp_path / "table", 0)), device="cpu")
 
 
+@pytest.mark.slow
 def test_the_command_line_reads_tables(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "model", 1)
     lines = [{"table": TOWNS, "query": QUERIES[0]}, {"table": {"a": ["1"], "b": []}, "query": "q"}]

@@ -101,6 +101,7 @@ def test_a_backup_under_load_is_whole_and_has_everything_from_before(tmp_path):
             api.snapshot_download(name, cache_dir=tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_a_second_backup_links_what_is_the_same(data, tmp_path):
     first = backup(read_settings(data=data), tmp_path / "backup")
     assert (first.repositories, first.objects, first.new_objects, first.problems) == (2, 1, 1, [])
@@ -115,6 +116,7 @@ def test_a_second_backup_links_what_is_the_same(data, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_a_restored_hub_is_the_same(data, tmp_path):
     backup(read_settings(data=data), tmp_path / "backup")
     report = restore(tmp_path / "backup", tmp_path / "restored")
@@ -128,6 +130,7 @@ def test_a_restored_hub_is_the_same(data, tmp_path):
         assert hub.nobody.list_repo_files("alice/one") == [".gitattributes", "config.json", "model.bin"]
 
 
+@pytest.mark.slow
 def test_a_backup_that_was_broken_off_is_gone_on_with(data, tmp_path):
     work = tmp_path / ".backup.samovar-backup"
     (name,) = (data / "objects").glob("??/??/*")
@@ -146,6 +149,7 @@ def test_a_backup_that_was_broken_off_is_gone_on_with(data, tmp_path):
     assert not (tmp_path / "backup" / "objects" / "00" / "00" / ("0" * 64)).exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_original_is_named_and_the_rest_copied(data, tmp_path):
     (path,) = (data / "objects").glob("??/??/*")
     content = path.read_bytes()
@@ -176,6 +180,7 @@ def change_version(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({**manifest, "schema": "9999"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -193,6 +198,7 @@ def test_a_changed_backup_is_refused(data, tmp_path, change, said):
     assert not (tmp_path / "restored").exists()
 
 
+@pytest.mark.slow
 def test_a_changed_large_file_is_found_on_the_way_back(data, tmp_path):
     backup(read_settings(data=data), tmp_path / "backup")
     (path,) = (tmp_path / "backup" / "objects").glob("??/??/*")
@@ -202,6 +208,7 @@ def test_a_changed_large_file_is_found_on_the_way_back(data, tmp_path):
     assert not report.whole
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten(data, tmp_path):
     backup(read_settings(data=data), tmp_path / "backup")
     before = files(data)
@@ -217,6 +224,7 @@ def test_nothing_is_overwritten(data, tmp_path):
     assert files(stranger) == {"photo.jpg": b"mine"}
 
 
+@pytest.mark.slow
 def test_another_database_is_not_copied(data, tmp_path):
     settings = read_settings(data=data, database="postgresql+psycopg://hub@localhost/hub")
     with pytest.raises(SamovarError, match="pg_dump"):

@@ -140,6 +140,7 @@ assert open(path, "rb").read() == open(sys.argv[1], "rb").read()
     assert sent >= len(content)
 
 
+@pytest.mark.slow
 def test_addresses_are_those_of_the_proxy(proxied):
     """Links are to the proxy, and nobody from outside passes for somebody on the Hub's machine."""
     hub, client, address, _ = proxied

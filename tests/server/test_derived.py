@@ -134,6 +134,7 @@ def test_every_way_of_clearing_leaves_what_is_held(bare, way):
     assert there(made.former) == [False] * 3
 
 
+@pytest.mark.slow
 def test_a_worker_holds_its_folder_until_it_ends(bare):
     made = Made(bare, bare.user("alice"), "a")
     commit = made.former[1].name.partition("-")[2]
