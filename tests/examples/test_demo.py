@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, subproce
     folder, hub = work / "sentiment", work / "hub"
     done = subprocess.run(
         [*DEMO, "--texts", "2000", "--folder", str(folder), "--hub", str(hub), *SENTENCES],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
     return folder, hub, done
 
