@@ -36,7 +36,7 @@ def walk(script: Path) -> dict[str, object]:
 
 if __name__ == "__main__":
     scripts = [Path(one) for one in sys.argv[2:]]
-    results = Path(sys.argv[1])
+    results = Path(sys.argv[1]).resolve()
     sys.path.insert(0, str(scripts[0].parent))
     found = {script.stem: walk(script) for script in scripts}
     results.write_text(json.dumps(found, ensure_ascii=False, indent=1), "utf-8")
