@@ -22,11 +22,10 @@ import torch
 from samovar.errors import ExportError
 from samovar.export.comparing import Runner
 from samovar.export.inputs import Dim
-from samovar.export.parts import Part, Whole, named, parts_of
+from samovar.export.parts import Part, Whole, named, parts_of, reads_and_writes
 from samovar.export.subjects import inputs_of
 from samovar.export.walk import Graph, flattened, nested
 from samovar.extras import require
-from samovar.nn.encoder_decoder import EncoderDecoder
 
 if TYPE_CHECKING:
     from samovar.model import Model
@@ -81,7 +80,7 @@ def whole(model: Model) -> Part:
     was = model.training
     model.eval()
     try:
-        if not isinstance(model.base_model, EncoderDecoder) or not hasattr(model, "generate"):
+        if not reads_and_writes(model):
             (part,) = parts_of(model, with_past=False)
         else:
             ids, mask = (one for one in inputs_of(model) if one.name in ("input_ids", "attention_mask"))

@@ -63,7 +63,7 @@ def parts_of(model: Any, mask: bool = True, with_past: bool | None = None) -> li
     """
     backbone = model.base_model
     writes = hasattr(model, "generate")
-    if isinstance(backbone, EncoderDecoder) and writes:
+    if reads_and_writes(model):
         if not mask:
             raise ExportError("An encoder–decoder is exported with masks.", "Leave mask=False out.")
         return sequence_parts(model)
@@ -72,6 +72,12 @@ def parts_of(model: Any, mask: bool = True, with_past: bool | None = None) -> li
         raise ExportError(f"{type(model).__name__} has no past keys and values.", "Leave with_past out.")
     parts = [decoder_part(model)] if cached and with_past is not False and mask else [whole_part(model, mask)]
     return [named(part) for part in parts]
+
+
+def reads_and_writes(model: Any) -> bool:
+    """Whether it writes a text for a text: one model of both parts, or any encoder with any decoder."""
+    joined = isinstance(model.base_model, EncoderDecoder) or model.config.model_type == "encoder-decoder"
+    return joined and hasattr(model, "generate")
 
 
 def named(part: Part) -> Part:

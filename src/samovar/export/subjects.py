@@ -31,7 +31,7 @@ def inputs_of(model: Any, past: bool = False) -> list[Input]:
         rows = ("batch_size", "num_choices")
     length: Dim = "sequence_length"
     found = [
-        Input("input_ids", (*rows, length), "ids", config.vocab_size, closing(model)),
+        Input("input_ids", (*rows, length), "ids", vocabulary(config), closing(model)),
         Input("attention_mask", (*rows, f"past_{length} + {length}" if past else length), "mask"),
     ]
     kinds = getattr(config, "type_vocab_sizes", None)
@@ -40,6 +40,12 @@ def inputs_of(model: Any, past: bool = False) -> list[Input]:
     elif getattr(config, "type_vocab_size", 0) > 1 and "token_type_ids" in names:
         found.append(Input("token_type_ids", (*rows, length), "types", config.type_vocab_size))
     return found
+
+
+def vocabulary(config: Any) -> int:
+    """Ids are below this; where encoder and decoder have configurations of their own, in both."""
+    size = getattr(config, "vocab_size", None)
+    return size if size is not None else min(config.encoder.vocab_size, config.decoder.vocab_size)
 
 
 def closing(model: Any) -> int | None:
