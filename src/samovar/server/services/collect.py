@@ -161,16 +161,9 @@ def would_go(hub: Hub, before: datetime, unused: dict[int, set[str]]) -> tuple[l
             ):
                 if sha256 not in unused.get(number, set()):
                     kept.add(sha256)
-            sizes.update(
-                {
-                    sha256: size
-                    for sha256, size in session.execute(
-                        select(StoredObject.sha256, StoredObject.size).where(
-                            StoredObject.sha256.in_(some), StoredObject.created_at < before
-                        )
-                    )
-                }
-            )
+            query = select(StoredObject.sha256, StoredObject.size)
+            query = query.where(StoredObject.sha256.in_(some), StoredObject.created_at < before)
+            sizes.update((row.sha256, row.size) for row in session.execute(query))
     names = sorted(sizes.keys() - kept)
     return names, sum(sizes[sha256] for sha256 in names)
 

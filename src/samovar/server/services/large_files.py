@@ -107,7 +107,7 @@ def here(session: Session, repository_id: int, wanted: Iterable[str]) -> dict[st
                 StoredObject.sha256.in_(names[start : start + AT_ONCE]),
             )
         )
-        found.update({sha256: size for sha256, size in rows})
+        found.update((row.sha256, row.size) for row in rows)
     return found
 
 
