@@ -145,8 +145,8 @@ class Around(torch.nn.Module):
         super().__init__()
         self.model = torch.nn.Sequential(torch.nn.Linear(4, 4), Unknown())
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
-        return (self.model(x),)
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.model(*tensors),)
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
