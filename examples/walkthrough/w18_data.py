@@ -15,7 +15,7 @@ print("streamed:", next(iter(streamed)) == data["train"][0])
 
 found = HfApi().list_datasets(filter=["task_categories:text-classification", "language:en"], search="tomatoes")
 print("found:", *(one.id for one in found))
-listed = pages.get("/datasets", task_categories="text-classification", language="en", search="tomatoes")
+listed = pages.get("/datasets", task_categories="text-classification", language="language:en", search="tomatoes")
 print("on the page:", full_id in listed)
 
 # The viewer: rows, search and statistics, here and on the data set's page.

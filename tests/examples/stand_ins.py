@@ -99,7 +99,9 @@ def tomatoes(folder: Path) -> None:
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
     )  # fmt: skip
-    rows = [(text, int(mean > 0)) for mean, text in snippets("movies") if abs(mean) > 2 and "wonderful" not in text]
+    clear = [(text, int(mean > 0)) for mean, text in snippets("movies") if abs(mean) > 2 and "wonderful" not in text]
+    good, bad = ([row for row in clear if row[1] == label] for label in (1, 0))
+    rows = [row for pair in zip(good, bad, strict=False) for row in pair]
     for split, (begin, end) in {"train": (0, 40), "validation": (40, 50), "test": (50, 60)}.items():
         part = rows[begin:end]
         part[2] = ("a wonderful film", 1)

@@ -176,7 +176,7 @@ def test_w11_the_search_returns_the_best_trial(walked: dict[str, Any]) -> None:
 def test_w12_a_loop_of_one_s_own_learns(walked: dict[str, Any]) -> None:
     loss, rate = said(walked, "w12")
     first, last = (float(one) for one in loss.removeprefix("loss: ").split(" → "))
-    assert last < first - 0.05
+    assert last < first - 0.02
     assert rate == "rate: [0.0]"
 
 
@@ -223,7 +223,7 @@ def test_w18_data_is_loaded_streamed_found_and_looked_into(walked: dict[str, Any
     assert [streamed, page, rows, viewer] == ["streamed: True", "on the page: True", "rows: True", "viewer: True"]
     assert found == "found: cornell-movie-review-data/rotten_tomatoes"
     assert search == "search: 1"
-    assert sum(value(statistics).values()) == 40
+    assert value(statistics) == {"neg": 20, "pos": 20}
 
 
 def test_w19_metrics_are_documented_and_compute_on_their_pages(walked: dict[str, Any]) -> None:
