@@ -172,22 +172,22 @@ def explained(part: Part, error: BaseException) -> tuple[str, str]:
         cause = cause.__cause__
     text = "\n".join(reasons)
     found = OPERATOR.search(text)
-    operator = next(filter(None, found.groups())) if found else "an operator"
-    layer = layer_of(part, operator)
+    operator, layer = place_of(part, next(filter(None, found.groups())) if found else "")
     place = f" in layer {layer!r}" if layer else ""
     return (
-        f"{part.name} cannot be written as ONNX: it has no form of {operator}{place}.",
+        f"{part.name} cannot be written as ONNX: it has no form of {operator or 'an operator'}{place}.",
         "Export another head, or to torch-export, which has every operator.",
     )
 
 
-def layer_of(part: Part, operator: str) -> str:
-    """The innermost module in which the traced part calls an operator."""
+def place_of(part: Part, operator: str) -> tuple[str, str]:
+    """An operator as the traced part calls it, and the innermost module that does; parts of it may bear its name."""
+    words = [word for word in re.split(r"[.:]+", operator) if word not in ("torch", "ops", "aten", "prims", "default")]
     for node in part.program.graph.nodes:
-        if operator.replace("::", ".") in str(node.target):
+        if words and words[0] in str(node.target):
             stack = list((node.meta.get("nn_module_stack") or {}).values())
-            return str(stack[-1][0]) if stack else ""
-    return ""
+            return str(node.target), str(stack[-1][0]) if stack else ""
+    return operator, ""
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
