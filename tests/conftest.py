@@ -25,6 +25,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(samovar.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
 ).rstrip(os.pathsep)
 
+# Assertions inside the parity harness, which other tests use as well, say what differs as those in test files do.
+pytest.register_assert_rewrite("harness")
+
 LOOPBACK = ("127.", "::1", "localhost")
 
 
