@@ -10,7 +10,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-clients bench bench-hub docs lint assets test-assets test-programs clean
+.PHONY: help demo test test-fast test-clients test-exports bench bench-hub docs lint assets test-assets test-programs clean
 
 help: ## list these commands
 	@echo "make demo [ARGS='\"Your own sentence.\"']   fine-tune a sentiment classifier on real film reviews, and try it on a page"
@@ -27,6 +27,9 @@ test-fast: test-programs $(RUNS_TESTS) test-assets ## the tests that take second
 
 test-clients: $(RUNS_TESTS) ## the Hub against several versions of its stock client (CLIENTS="0.36 newest")
 	@$(BIN)/python scripts/test_clients.py
+
+test-exports: $(RUNS_TESTS) ## every architecture in every export format, which takes half an hour
+	@SAMOVAR_TEST_EXPORTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/export $(ARGS)
 
 bench: $(RUNS_TESTS) assets ## speed and memory, side by side with the reference library
 	@$(BIN)/python benchmarks/run.py $(ARGS)

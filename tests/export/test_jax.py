@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bare import bare_python
-from toys import KINDS, MODEL_TYPES, parts, toy
+from toys import KINDS, MEASURED, parts, toy
 
 import samovar
 from samovar.errors import ExportError
@@ -35,7 +35,7 @@ def little_optimised() -> Any:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", MEASURED)
 def test_answers_are_the_models(model_type: str, tmp_path: Path) -> None:
     for part in parts(model_type):
         write(part, tmp_path)

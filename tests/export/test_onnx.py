@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from toys import KINDS, MODEL_TYPES, parts, randomised, toy
+from toys import KINDS, MEASURED, parts, randomised, toy
 
 import samovar
 from samovar.errors import CorruptFileError, ExportError, FileMissingError, InputError
@@ -22,7 +22,7 @@ from samovar.runtime import OnnxModel
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", MEASURED)
 def test_answers_are_the_models(model_type: str, tmp_path: Path) -> None:
     for part in parts(model_type):
         write(part, tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import KINDS, MODEL_TYPES, parts, toy
+from toys import KINDS, MEASURED, parts, toy
 
 from samovar.export import export_model
 from samovar.export.comparing import TOLERANCE, compared
@@ -16,7 +16,7 @@ from samovar.export.openvino_format import runner, write
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", MEASURED)
 def test_answers_are_the_models(model_type: str, tmp_path: Path) -> None:
     for part in parts(model_type):
         write(part, tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from bare import bare_python
-from toys import KINDS, MODEL_TYPES, parts, toy
+from toys import KINDS, MEASURED, parts, toy
 
 import samovar
 from samovar.export import export_model, torch_export, torchscript
@@ -28,7 +28,7 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", MEASURED)
 def test_answers_are_the_models(model_type: str, tmp_path: Path) -> None:
     for format in (torchscript, torch_export):
         for part in parts(model_type):
