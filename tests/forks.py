@@ -147,6 +147,8 @@ def command(request: dict[str, Any]) -> int:
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", line_buffering=True)
     sys.argv = ["samovar", *request["arguments"]]
     random.seed()
+    # Tests that run in the background of a shell are deaf to Ctrl-C, and what they start would be as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from samovar.cli import main
 
     try:
