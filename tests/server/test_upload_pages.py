@@ -142,9 +142,10 @@ def test_after_a_broken_connection_and_a_reload_only_the_rest_is_sent(alice, fol
     alice.upload(alice.model, folder)
     expect(alice.page.get_by_text("The connection is broken.")).to_be_visible()
     # The page is loaded again with two of four parts on the Hub, which was restarted meanwhile.
-    alice.page.unroute("**/api/lfs/parts/**")
     alice.page.on("dialog", lambda dialog: dialog.accept())
     alice.page.goto(f"{alice.hub.url}/{alice.model}")
+    # Only now: the page that is left tries again every second.
+    alice.page.unroute("**/api/lfs/parts/**")
     alice.hub.stop()
     alice.hub.start(int(alice.hub.url.rpartition(":")[2].strip("/")))
     alice.sent.clear()
