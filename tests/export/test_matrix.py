@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import matrix
-import pytest
 from toys import MODEL_TYPES
 
 from samovar.export.comparing import TOLERANCE
@@ -15,7 +14,6 @@ from samovar.registry import ARCHITECTURES
 
 NUMBER = re.compile(r"0|\de-\d\d")
 CELLS = matrix.written()
-REASONS = [place for place, shown in CELLS.items() if shown and not NUMBER.fullmatch(shown)]
 
 
 def test_every_architecture_and_every_format_has_a_cell() -> None:
@@ -28,12 +26,8 @@ def test_every_architecture_and_every_format_has_a_cell() -> None:
 
 
 def test_what_was_measured_is_near() -> None:
-    for place, shown in CELLS.items():
-        if NUMBER.fullmatch(shown):
-            assert float(shown) <= TOLERANCE / 5, place
-
-
-@pytest.mark.slow
-def test_no_reason_is_stale() -> None:
-    for model_type, form in REASONS:
-        assert matrix.cell(model_type, form) == CELLS[model_type, form], "run python tests/export/matrix.py"
+    measured = {place: shown for place, shown in CELLS.items() if shown}
+    assert len(measured) > len(CELLS) / 2
+    for place, shown in measured.items():
+        assert NUMBER.fullmatch(shown), place
+        assert float(shown) <= TOLERANCE / 5, place

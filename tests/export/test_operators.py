@@ -54,6 +54,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
                                                 "clone", "zeros_like", "ones_like", "softplus", "leaky_relu", "elu",
                                                 "hardtanh", "gelu")),
     *((f"{name}.default", (POSITIVE,), {}) for name in ("log", "log1p", "sqrt", "rsqrt", "reciprocal")),
+    ("softplus.default", (X, 2.0), {}), ("elu.default", (X, 0.5, 1.5, 2.0), {}),
     ("gelu.default", (X,), {"approximate": "tanh"}), ("addcmul.default", (X, Y, X), {"value": 0.5}),
     ("clamp.default", (X, -0.5), {}), ("clamp.default", (X,), {"max": 0.2}), ("clamp_min.default", (X, 0), {}),
     ("clamp_max.default", (X, 0), {}), ("where.self", (TRUTHS, X, Y), {}), ("where.ScalarOther", (TRUTHS, X, 0.0), {}),

@@ -158,9 +158,11 @@ LAYERS: dict[str, Operator] = {
     "aten.softmax.int": softmax,
     "aten._softmax.default": softmax,
     "aten.log_softmax.int": lambda x, dim, *_, **__: jax.nn.log_softmax(x, axis=dim),
-    "aten.softplus.default": lambda x, *_: jax.nn.softplus(x),
+    "aten.softplus.default": lambda x, beta=1, threshold=20: jax.nn.softplus(x * beta) / beta,
     "aten.leaky_relu.default": lambda x, slope=0.01: jax.nn.leaky_relu(x, slope),
-    "aten.elu.default": lambda x, *_: jax.nn.elu(x),
+    "aten.elu.default": lambda x, alpha=1, scale=1, inner=1: (
+        scale * jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0) * inner))
+    ),
     "aten.hardtanh.default": lambda x, low=-1, high=1: jnp.clip(x, low, high),
     "aten.scaled_dot_product_attention.default": attention,
     "aten.conv2d.default": conv2d,

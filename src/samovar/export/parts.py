@@ -28,10 +28,7 @@ from samovar.tasks.outputs import Output
 
 @dataclass
 class Part:
-    """One graph: `module` maps tensors, in the order of `inputs`, to a tuple of tensors named `outputs`.
-
-    `dims` names the dimensions of outputs that are not fixed, as far as they are known.
-    """
+    """One graph: `module` maps tensors, in the order of `inputs`, to a tuple of tensors named `outputs`."""
 
     name: str
     module: nn.Module
@@ -70,6 +67,8 @@ def parts_of(model: Any, mask: bool = True, with_past: bool | None = None) -> li
     cached = isinstance(backbone, TextTransformer) and backbone.causal and writes
     if with_past and not cached:
         raise ExportError(f"{type(model).__name__} has no past keys and values.", "Leave with_past out.")
+    if with_past and not mask:
+        raise ExportError("Past keys and values are read under a mask of all tokens.", "Leave mask=False out.")
     parts = [decoder_part(model)] if cached and with_past is not False and mask else [whole_part(model, mask)]
     return [named(part) for part in parts]
 

@@ -150,11 +150,11 @@ def encoder_of(auto: type[AutoModel], name: str | Path, backend: str, options: d
 
     Raises what loading raises, and `InputError` for another backend.
     """
-    from samovar.runtime.onnx_model import OnnxModel
-
     if backend not in BACKENDS:
         raise InputError(f"There is no backend {backend!r}.", f"Choose among {', '.join(BACKENDS)}.")
     if backend == "onnx":
+        from samovar.runtime.onnx_model import OnnxModel
+
         try:
             return OnnxModel.from_pretrained(name, **options)
         except FileMissingError:
@@ -162,6 +162,8 @@ def encoder_of(auto: type[AutoModel], name: str | Path, backend: str, options: d
     try:
         return auto.from_pretrained(name, **options)
     except FileMissingError as error:
+        from samovar.runtime.onnx_model import OnnxModel
+
         try:
             return OnnxModel.from_pretrained(name, **options)
         except FileMissingError:
