@@ -59,3 +59,16 @@ def browser():
         running = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A visitor; whatever a page logs as an error fails the test."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    context.set_default_timeout(60_000)
+    tab, errors = context.new_page(), []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
+    yield tab
+    context.close()
+    assert not errors

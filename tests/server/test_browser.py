@@ -55,19 +55,6 @@ def filled(hub, tmp_path_factory):
     return hub
 
 
-@pytest.fixture
-def page(browser):
-    """A visitor; whatever a page logs as an error fails the test."""
-    context = browser.new_context(viewport={"width": 1300, "height": 900})
-    context.set_default_timeout(60_000)
-    tab, errors = context.new_page(), []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-    yield tab
-    context.close()
-    assert not errors
-
-
 def test_find_read_and_try(filled, page):
     page.goto(filled.url)
     expect(page.get_by_text("3 models · 1 dataset")).to_be_visible()

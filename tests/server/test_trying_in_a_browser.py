@@ -49,19 +49,6 @@ def filled(hub, tmp_path_factory):
     return hub
 
 
-@pytest.fixture
-def page(browser):
-    """A visitor; whatever a page logs as an error fails the test."""
-    context = browser.new_context(viewport={"width": 1300, "height": 900})
-    context.set_default_timeout(60_000)
-    tab, errors = context.new_page(), []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-    yield tab
-    context.close()
-    assert not errors
-
-
 def test_every_kind_of_form(filled, page):
     # A chat: loading is shown, words come one after another, the conversation grows, and an answer can be stopped.
     page.goto(f"{filled.url}/alice/chat")

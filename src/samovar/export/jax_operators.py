@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jax import lax
 
-from samovar.export.walk import Operator
+from samovar.export.walk import OF_TWO, REDUCING, Operator, first_alone
 
 Array = Any
 Size = Any  # a number, or a symbol of jax.export
@@ -286,23 +286,18 @@ REDUCTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def first_alone(function: Any) -> Operator:
-    """The function of the first argument; the others say how PyTorch computes it."""
-    return lambda x, *_, **__: function(x)
-
-
 def operators() -> dict[str, Operator]:
     """The table: an operator's full name → what it does in JAX."""
     from samovar.export.jax_layers import LAYERS
 
     table: dict[str, Operator] = {}
     for name, function in BINARY.items():
-        for form in ("Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar", "default", "Tensor_mode", "Scalar_mode"):
+        for form in OF_TWO:
             table[f"aten.{name}.{form}"] = function
     for name, one in UNARY.items():
         table[f"aten.{name}.default"] = first_alone(one)
     for name, one in REDUCTIONS.items():
-        for form in ("default", "dim", "dim_IntList", "dims", "dim_int"):
+        for form in REDUCING:
             table[f"aten.{name}.{form}"] = reduced(one)
     for name in ("dtype", "dtype_layout", "device", "other", "prim_Device"):
         table[f"aten.to.{name}"] = unchanged

@@ -43,7 +43,7 @@ from samovar.export.tensorflow_operators import (
     unchanged,
     unflattened,
 )
-from samovar.export.walk import Operator
+from samovar.export.walk import OF_TWO, REDUCING, Operator, first_alone
 
 BINARY: dict[str, Operator] = {
     "add": scaled(tf.add), "sub": scaled(tf.subtract), "mul": multiplied, "div": divided,
@@ -94,12 +94,12 @@ def operators() -> dict[str, Operator]:
     """The whole table."""
     table: dict[str, Operator] = {}
     for name, function in BINARY.items():
-        for form in ("Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar", "default", "Tensor_mode", "Scalar_mode"):
+        for form in OF_TWO:
             table[f"aten.{name}.{form}"] = function
     for name, function in UNARY.items():
-        table[f"aten.{name}.default"] = (lambda one: lambda x, *_, **__: one(x))(function)
+        table[f"aten.{name}.default"] = first_alone(function)
     for name, function in REDUCTIONS.items():
-        for form in ("default", "dim", "dim_IntList", "dims", "dim_int"):
+        for form in REDUCING:
             table[f"aten.{name}.{form}"] = function
     for name in ("to.dtype", "to.dtype_layout", "to.device", "to.other", "_to_copy.default", "type_as.default"):
         table[f"aten.{name}"] = unchanged

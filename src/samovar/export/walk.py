@@ -21,6 +21,14 @@ from samovar.errors import ExportError
 from samovar.export.parts import Part
 
 Operator = Callable[..., Any]
+# The overloads of PyTorch's operators of two values, and of those that take dimensions away: one function serves all.
+OF_TWO = ("Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar", "default", "Tensor_mode", "Scalar_mode")
+REDUCING = ("default", "dim", "dim_IntList", "dims", "dim_int")
+
+
+def first_alone(function: Callable[[Any], Any]) -> Operator:
+    """The function of the first argument; the others say how PyTorch computes it."""
+    return lambda x, *_, **__: function(x)
 
 
 class Framework(Protocol):
