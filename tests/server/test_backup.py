@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ def test_a_backup_under_load_is_whole_and_has_everything_from_before(tmp_path):
         for thread in threads:
             thread.start()
         try:
+            while len(acknowledged) < len(threads) and not failures:
+                time.sleep(0.05)
             for _ in range(2):
                 before = dict(acknowledged)
                 hub.command("backup", str(tmp_path / "backup"))

@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -157,12 +158,17 @@ def test_commits_and_uploads_at_the_same_time_lose_nothing(hub):
 
     def write(number: int) -> None:
         api = hub.alice
-        for turn in range(12):
+        for turn in range(6):
             content = contents[(number + turn) % len(contents)]
-            found = batch(hub, api, "alice/busy", (sha256(content), len(content))).json()["objects"][0]
+            # A Hub that is asked more than its database takes says 503, and the stock client asks again.
+            while (answer := batch(hub, api, "alice/busy", (sha256(content), len(content)))).status_code == 503:
+                time.sleep(0.5)
+            assert answer.status_code == 200, answer.text
+            found = answer.json()["objects"][0]
             if "actions" in found:
                 assert httpx.put(found["actions"]["upload"]["href"], content=content).status_code == 200
-            status = refer(api, "alice/busy", content)
+            while (status := refer(api, "alice/busy", content)) == 503:
+                time.sleep(0.5)
             assert status in (200, 422)
             if status == 200:
                 done.append(sha256(content))
