@@ -7,6 +7,7 @@ imported once; the pages are run by children of this process, two at a time.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -18,16 +19,25 @@ import sys
 import traceback
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from blocks import Block, blocks
+
+from forks import Forks
 
 AT_ONCE = 2
 # Where the pages say that a Hub is.
 DOCUMENTED = "127.0.0.1:8080"
-# A server goes on in the background, as it would in a terminal of its own; the next line waits until it answers.
+# Commands are copies of a process that has its imports behind it, except those that are told another way to the Hub:
+# that is read at import. A server goes on in the background, as it would in a terminal of its own; the next line waits
+# until it answers.
 SERVED = """
+started() {
+  if [ "$HF_HUB_OFFLINE $HF_ENDPOINT" = "$DOCS_IMPORTED" ]; then $DOCS_COMMAND "$@"; else command samovar "$@"; fi
+}
 samovar() {
   if [ "$1 $2" = "hub serve" ]; then
-    command samovar "$@" > serving.txt 2> serving.log &
+    started "$@" > serving.txt 2> serving.log &
     echo $! >> "$DOCS_SERVERS"
     for _ in $(seq 300); do
       grep -q "Hub ready" serving.txt && return 0
@@ -36,7 +46,7 @@ samovar() {
     done
     return 1
   fi
-  command samovar "$@"
+  started "$@"
 }
 """
 
@@ -142,17 +152,21 @@ def child(name: str, settings: dict[str, str], folder: Path) -> None:
 def main() -> None:
     """Run the pages that the arguments name."""
     settings = json.load(sys.stdin)
-    import accelerate  # noqa: F401
-    import datasets  # noqa: F401
-    import pandas  # noqa: F401
-    import sklearn.metrics  # noqa: F401
     import torch
+
+    # Read by the libraries themselves when something is first trained or exported, in each process again.
+    for name in settings["slow"]:
+        importlib.import_module(name)
 
     import samovar
     from samovar import AutoModel, SentenceTransformer, Trainer, evaluate, pipeline  # noqa: F401
 
     assert samovar.__version__
     torch.set_num_threads(1)
+    commands = Forks(*settings["imports"])
+    os.environ["DOCS_FORKS"] = commands.path
+    os.environ["DOCS_COMMAND"] = f"{sys.executable} -IS {Path(__file__).with_name('forked.py')}"
+    os.environ["DOCS_IMPORTED"] = f"{os.environ['HF_HUB_OFFLINE']} {os.environ['HF_ENDPOINT']}"
     root, running, waiting = Path(settings["folder"]), {}, list(sys.argv[1:])
     while waiting or running:
         while waiting and len(running) < AT_ONCE:

@@ -16,11 +16,21 @@ import published
 import pytest
 import yaml
 from blocks import NO_RUN, ROOT, Block, blocks, fits, pages
-from running_hub import RunningHub
+from running_hub import IMPORTED, RunningHub
 
 from assets import minilm_folder
 
 HERE = Path(__file__).parent
+# What commands of the library import; those of the Hub are its own.
+SLOW = (
+    "accelerate", "datasets", "pandas", "sklearn.metrics", "torch._dynamo", "torch.distributed.fsdp", "torch.export",
+    "matplotlib.backends.backend_agg", "onnxscript", "onnxruntime",
+)  # fmt: skip
+COMMANDS = (
+    *SLOW, "samovar.auto", "samovar.text.load", "samovar.pipelines.factory",
+    "samovar.pipelines.batching", "samovar.architectures.bert", "samovar.training.trainer", "samovar.sentence",
+    *(f"samovar.cli.{name}" for name in ("run", "chat", "inspect", "train")),
+)  # fmt: skip
 
 
 def untranslated(page: str) -> str:
@@ -61,6 +71,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list
         }  # fmt: skip
         settings = {
             "hub": hub.url, "folder": str(root / "pages"), "files": str(files), "assets": str(minilm_folder().parent),
+            "imports": [*COMMANDS, *IMPORTED], "slow": SLOW,
         }  # fmt: skip
         (root / "pages").mkdir()
         done = subprocess.run(

@@ -3,29 +3,21 @@ of the content security policy; and files of repositories never act as pages."""
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import time
 from importlib import import_module
+from urllib.parse import quote
 
 import httpx
 import pytest
-from argon2 import PasswordHasher, extract_parameters
-from bare_hub import BareHub
 from browser import Browser
 from hostile_pieces import FOLDER, pieces, visitor
 from huggingface_hub import CommitOperationAdd
-from sqlalchemy import event
-from starlette.testclient import TestClient
 
-from samovar.server.app import PAGES, create_app
-from samovar.server.errors import UnauthenticatedError
-from samovar.server.hub import Hub
-from samovar.server.offline import OPERATOR
+from samovar.server.app import PAGES
 from samovar.server.repos.names import unicode_safe
-from samovar.server.services import organisations, passwords, sessions
-from samovar.server.services.access import Caller, find_account
-from samovar.server.services.accounts import add_user, set_disabled
-from samovar.server.services.credentials import described
 
 pytestmark = pytest.mark.slow
 OWNER, ROOT = "mallory", "/mallory/traps"
@@ -86,11 +78,24 @@ def trapped(hub):
     client.update_repo_settings(f"{OWNER}/facts", gated="manual")
     client.create_repo(f"{OWNER}/facts", repo_type="dataset")
     client.create_repo(f"{OWNER}/facts", repo_type="space", space_sdk="static")
+    client.create_repo(f"{OWNER}/rows", repo_type="dataset")
+    rows = [{PICTURE: text, "</td>": [text], SCRIPT: number % 3, "kind": family}
+            for family, texts in pieces().items() for number, text in enumerate(texts)]  # fmt: skip
+    lines = "\n".join(json.dumps(row | {"kind": f"{PICTURE}{row['kind'][:1]}"}) for row in rows)
+    client.create_commit(f"{OWNER}/rows", [added("train.jsonl", lines)], commit_message="Rows", repo_type="dataset")
     with Browser(hub.url) as keeper:
         keeper.log_in(OWNER)
         said = {"full_name": "<img src=x onerror=window.pwned=1>", "bio": EVERYTHING["scripts"][:300]}
         assert keeper.submit("/settings/profile", csrf=keeper.csrf, **said).status_code == 303
     return hub
+
+
+def wait_for_rows(hub, path: str) -> None:
+    """Until a data set has been read, and its page shows rows."""
+    deadline = time.monotonic() + 60
+    while PICTURE not in html.unescape(httpx.get(hub.url + path).text):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_the_corpus_is_large():
@@ -138,6 +143,9 @@ def test_messages_names_and_facts_are_inert(trapped, browser):
         f"/{OWNER}/facts", f"/{OWNER}/facts/blob/main/config.json", "/models", "/",
     ]  # fmt: skip
     paths += [f"{ROOT}/blob/main/files/{path.name}" for path in sorted((FOLDER / "files").glob("page.*"))]
+    viewer = f"/datasets/{OWNER}/rows/viewer/default/train"
+    paths += [viewer, f"{viewer}?search=script", f"{viewer}?where=%22kind%22%20%3D%20%27{quote(PICTURE)}s%27"]
+    wait_for_rows(trapped, viewer)
     with visitor(browser, trapped.url) as somebody:
         for path in paths:
             somebody.open(path)
@@ -333,66 +341,3 @@ def test_a_session_is_nobody_else_s(trapped, people):
         victim.submit("/logout", csrf=victim.csrf)
         assert victim.session is None
         assert not alive(second)
-
-
-class Counting(PasswordHasher):
-    """Computes hashes, and says how often and with which parameters."""
-
-    def verify(self, hash, password):
-        self.verified = [*getattr(self, "verified", []), extract_parameters(hash)]
-        return super().verify(hash, password)
-
-
-def test_a_login_tells_nobody_who_is_here(tmp_path, monkeypatch):
-    """Enumeration by time: whoever logs in wrongly, one hash with the same parameters is computed; and by text."""
-    bare, counting = BareHub(tmp_path), Counting()
-    monkeypatch.setattr(passwords, "hasher", counting)
-    for name in ("ada", "locked"):
-        add_user(bare.hub.database, OPERATOR, name, "the right password")
-    set_disabled(bare.hub.database, OPERATOR, "locked", True)
-    organisations.create(bare.hub.database, caller_of(bare.hub, "ada"), "lab")
-    said = set()
-    for name in ("ada", "nobody", "locked", "lab", "", "a" * 200, "\0"):
-        before = len(getattr(counting, "verified", []))
-        with pytest.raises(UnauthenticatedError) as refused:
-            sessions.log_in(bare.hub, name, "a wrong password", Caller(address="198.51.100.7"))
-        said.add(refused.value.message)
-        assert len(counting.verified) == before + 1, name
-    assert len(said) == 1
-    assert len({str(one) for one in counting.verified}) == 1
-    bare.hub.close()
-
-
-def test_a_hidden_repository_takes_the_same_work_as_an_absent_one(tmp_path):
-    """Enumeration by time and text, on pages: the same answer to the byte, after the same questions."""
-    bare = BareHub(tmp_path)
-    keeper = bare.user("keeper")
-    for kind in ("model", "dataset", "space"):
-        more = {"sdk": "static"} if kind == "space" else {}
-        bare.repository(keeper, "hidden", {"README.md": b"# x"}, kind, private=True, **more)
-    asked: list[str] = []
-    event.listen(bare.hub.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
-    client = TestClient(create_app(bare.hub), base_url="http://127.0.0.1")
-    asking = ("", "/tree/main", "/blob/main/README.md", "/commits/main", "/edit/main/README.md", "/settings", "/viewer",
-              "/settings/access", "/upload/main", "/discussions", "/discussions/1")  # fmt: skip
-    doing = ("/like", "/ask-access", "/settings", "/settings/access", "/edit/main/README.md", "/discussions/new")
-    ways = [(prefix, "GET", end) for prefix in ("", "/datasets", "/spaces") for end in asking]
-    ways += [(prefix, "POST", end) for prefix in ("", "/datasets", "/spaces") for end in doing]
-    for prefix, method, end in ways:
-        answers = []
-        for name in ("absent", "hidden", "absent"):
-            asked.clear()
-            answer = client.request(method, f"{prefix}/keeper/{name}{end}", headers={"Accept": "text/html"})
-            text = answer.text.replace("hidden", "absent")
-            answers.append((answer.status_code, text, list(asked)))
-        assert answers[0] == answers[1] == answers[2], (method, prefix, end)
-        assert answers[0][0] in (303, 401, 404), (method, prefix, end)
-    bare.hub.close()
-
-
-def caller_of(hub: Hub, name: str) -> Caller:
-    """A user, as one who asks."""
-    with hub.database.read() as session:
-        account = find_account(session, name)
-        assert account is not None
-        return described(session, account)

@@ -10,6 +10,7 @@ import torch
 
 from samovar import AutoModelForSequenceClassification, BertConfig
 from samovar.training.arguments import TrainingArguments
+from samovar.training.report import ReportCallback
 from samovar.training.trainer import Trainer
 
 SIZES = {
@@ -60,8 +61,11 @@ def arguments(folder: Path, **options: Any) -> TrainingArguments:
     return TrainingArguments(str(folder), **(values | options))
 
 
-def trainer(folder: Path, data: Any = None, **options: Any) -> Trainer:
-    """A trainer of the small model; options of `Trainer` are taken out, the others are arguments."""
+def trainer(folder: Path, data: Any = None, report: bool = False, **options: Any) -> Trainer:
+    """A trainer of the small model; options of `Trainer` are taken out, the others are arguments.
+
+    Without the report, whose pictures take longer than the training.
+    """
     parts = {
         name: options.pop(name)
         for name in (
@@ -73,7 +77,10 @@ def trainer(folder: Path, data: Any = None, **options: Any) -> Trainer:
     if "model_init" not in parts:
         parts.setdefault("model", model())
     parts.setdefault("data_collator", pad)
-    return Trainer(args=arguments(folder, **options), train_dataset=rows() if data is None else data, **parts)
+    made = Trainer(args=arguments(folder, **options), train_dataset=rows() if data is None else data, **parts)
+    if not report:
+        made.remove_callback(ReportCallback)
+    return made
 
 
 def losses(of: Trainer) -> list[float]:

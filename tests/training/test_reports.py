@@ -34,7 +34,7 @@ def run(folder: Path, **options: Any) -> Trainer:
         "num_train_epochs": 4, "save_strategy": "epoch", "load_best_model_at_end": True,
         "metric_for_best_model": "accuracy", "learning_rate": 1e-2, "save_total_limit": 1,
     }  # fmt: skip
-    trainer = learner.trainer(folder, **(parts | options))
+    trainer = learner.trainer(folder, report=True, **(parts | options))
     trainer.train(resume_from_checkpoint=options.get("resume_from_checkpoint"))
     return trainer
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import learner
 import pytest
+import resumed
 import torch
 
 from samovar import AutoModelForMaskedLM, AutoModelForSequenceClassification, GPT2Config
@@ -22,75 +22,34 @@ from samovar.training.checkpoints import get_last_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
-# One program that trains into a folder, and may end itself after a step; run in processes of its own.
-PROGRAM = """
-import json, os, signal, sys, warnings
-from pathlib import Path
-import torch
-import learner
-from samovar import AutoModelForMaskedLM
-from samovar.training.callbacks import TrainerCallback
-
-folder, kind, end, resume = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "resume"
-
-class End(TrainerCallback):
-    def on_step_end(self, args, state, control, **k):
-        if state.global_step == end:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-def masked(rows):
-    batch = learner.pad(rows)
-    hidden = (torch.rand(batch["input_ids"].shape) < 0.3) & (batch["attention_mask"] > 0)
-    hidden[:, 0] = True
-    labels = torch.where(hidden, batch["input_ids"], -100)
-    return batch | {"input_ids": torch.where(hidden, 1, batch["input_ids"]), "labels": labels}
-
-options = {
-    "plain": {},
-    "masked": {"data_collator": masked, "dataloader_num_workers": 2},
-    "grouped": {"group_by_length": True, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 3,
-                "logging_steps": 3, "lr_scheduler_type": "cosine", "warmup_steps": 3},
-    "evaluated": {"eval_dataset": learner.rows(9, seed=4), "eval_strategy": "steps", "eval_steps": 2,
-                  "lr_scheduler_type": "reduce_lr_on_plateau", "metric_for_best_model": "loss",
-                  "load_best_model_at_end": True, "save_steps": 2},
-    "stream": {"max_steps": 12},
-}[kind]
-torch.manual_seed(1)
-model = learner.model() if kind != "masked" else AutoModelForMaskedLM.from_config(learner.config())
-data = iter(learner.rows(100)) if kind == "stream" else None
-options = {"save_strategy": "steps", "save_steps": 1} | options
-trainer = learner.trainer(folder, data, model=model, callbacks=[End], **options)
-trainer.train(resume_from_checkpoint=resume or None)
-trainer.save_model(folder / "end")
-history = [
-    {name: value for name, value in entry.items() if "runtime" not in name and "per_second" not in name}
-    for entry in trainer.state.log_history
-]
-(folder / "history.json").write_text(json.dumps(history))
-"""
+# Runs are processes of their own, copies of one that has its imports behind it.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["torch._dynamo", "torch.distributed.fsdp", "samovar.architectures.bert", "samovar.training.trainer"]
+)
 
 
-def run(folder: Path, kind: str, end: int = -1, resume: bool = False) -> int:
-    """Run the program; its exit code."""
-    environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), kind, str(end), "resume" if resume else "fresh"],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+def run(
+    folder: Path, kind: str, end: int = -1, resume: bool = False, full_disk: bool = False
+) -> tuple[int | None, str]:
+    """Run the program; its exit code, and the error that it ended with."""
+    error = folder.with_name(f"{folder.name}-error.txt")
+    process = PROCESSES.Process(target=resumed.program, args=(folder, error, kind, end, resume, full_disk))
+    process.start()
+    process.join()
+    return process.exitcode, error.read_text("utf-8") if error.exists() else ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "masked", "grouped", "evaluated", "stream"])
 def test_a_killed_run_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
-    assert run(tmp_path / "whole", kind) == 0
+    assert run(tmp_path / "whole", kind) == (0, "")
     for step in (1, 7):
         folder = tmp_path / str(step)
-        assert run(folder, kind, end=step) == -signal.SIGKILL
+        assert run(folder, kind, end=step) == (-signal.SIGKILL, "")
         if kind != "evaluated":
             assert Path(str(get_last_checkpoint(folder))).name == f"checkpoint-{step - 1}" if step > 1 else True
-        assert run(folder, kind, resume=get_last_checkpoint(folder) is not None) == 0
+        assert run(folder, kind, resume=get_last_checkpoint(folder) is not None) == (0, "")
         for name in ("end/model.safetensors", "history.json"):
             assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
@@ -276,36 +235,21 @@ def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     class Second(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.global_step == 1:
-                environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
-                self.done = subprocess.run(
-                    [sys.executable, "-c", PROGRAM, str(tmp_path), "plain", "-1", "fresh"],
-                    env=environment, capture_output=True, text=True,
-                )  # fmt: skip
+                self.status, self.error = run(tmp_path, "plain")
 
     second = Second()
     learner.trainer(tmp_path, callbacks=[second], num_train_epochs=1).train()
-    assert second.done.returncode == 1
-    assert f"is in use: process {os.getpid()} trains into it" in second.done.stderr
+    assert second.status == 1
+    assert f"is in use: process {os.getpid()} trains into it" in second.error
     learner.trainer(tmp_path, num_train_epochs=1).train()
 
 
 @pytest.mark.slow
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path) -> None:
     """A limit on file sizes stops a real write, as a full disk does."""
-    program = PROGRAM.replace(
-        "        if state.global_step == end:\n            os.kill(os.getpid(), signal.SIGKILL)",
-        "        if state.global_step == end:\n"
-        "            import resource\n"
-        "            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))",
-    )
-    environment = os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{Path(__file__).parent}"}
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path), "plain", "4", "fresh"],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "SaveError" in done.stderr
+    status, error = run(tmp_path, "plain", end=4, full_disk=True)
+    assert status == 1
+    assert "SaveError" in error
     assert get_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-3")
     assert not [path for path in tmp_path.iterdir() if "samovar-new" in path.name]
     again = learner.trainer(tmp_path, save_strategy="steps", save_steps=50)

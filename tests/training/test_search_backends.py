@@ -134,7 +134,7 @@ def test_ray_on_a_local_cluster(tmp_path: Path) -> None:
 
         # A batch size of 0 is refused by the arguments: that trial fails, the search goes on.
         return {
-            "learning_rate": tune.grid_search([1e-3, 1e-2]),
+            "learning_rate": 1e-2,
             "per_device_train_batch_size": tune.grid_search([0, 8]),
         }
 
@@ -149,12 +149,10 @@ def test_ray_on_a_local_cluster(tmp_path: Path) -> None:
         ray.shutdown()
     found = {(float(one["learning_rate"]), one["per_device_train_batch_size"]): one for one in table(tmp_path)}
     assert {key: one["state"] for key, one in found.items()} == {
-        (1e-3, "0"): "failed",
         (1e-2, "0"): "failed",
-        (1e-3, "8"): "complete",
         (1e-2, "8"): "complete",
     }
-    assert "per_device_train_batch_size must be above 0" in found[1e-3, "0"]["error"]
+    assert "per_device_train_batch_size must be above 0" in found[1e-2, "0"]["error"]
     assert best.objective == min(float(one["objective"]) for one in found.values() if one["objective"])
     assert (tmp_path / f"run-{best.run_id}").is_dir()
     # A worker trains as this process does.

@@ -113,6 +113,8 @@ class TrainingArguments:
     gradient_checkpointing: bool = False
     gradient_checkpointing_kwargs: dict[str, Any] | None = None
     torch_compile: bool = False
+    torch_compile_backend: str | None = None
+    torch_compile_mode: str | None = None
     use_cpu: bool = False
 
     # Data
@@ -171,6 +173,10 @@ class TrainingArguments:
         self.choice("hub_strategy", HUB_STRATEGIES)
         self.choice("optim", OPTIMISERS)
         self.choice("lr_scheduler_type", SchedulerType.names())
+        if self.torch_compile_backend is not None:
+            self.torch_compile = True
+            self.choice("torch_compile_backend", torch.compiler.list_backends(exclude_tags=()))
+        self.torch_compile = self.torch_compile or self.torch_compile_mode is not None
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)}.", "Leave it out for the default.")

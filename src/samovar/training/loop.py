@@ -77,7 +77,9 @@ class Loop:
         if args.gradient_checkpointing:
             trainer.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
         trainer.create_optimizer()
-        model = torch.compile(trainer.model) if args.torch_compile else trainer.model
+        model = trainer.model
+        if args.torch_compile:
+            model = torch.compile(model, backend=args.torch_compile_backend or "inductor", mode=args.torch_compile_mode)
         self.model, trainer.optimizer = self.accelerator.prepare(model, trainer.optimizer)
         self.schedule = trainer.create_scheduler(self.total, trainer.optimizer)
         self.batches = self.accelerator.prepare_data_loader(self.loader, device_placement=False)
