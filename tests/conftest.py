@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import tempfile
 from typing import Any
 
 # Read once, when the libraries are first imported; programs that a test starts inherit them.
@@ -24,6 +25,10 @@ import samovar
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(samovar.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
 ).rstrip(os.pathsep)
+
+# The stock client remembers, by address, what it has sent to a Hub; Hubs of earlier tests had the address of this one's.
+SENT = tempfile.TemporaryDirectory(prefix="samovar-tests-xet-")
+os.environ["HF_XET_CACHE"] = SENT.name
 
 # Assertions inside the parity harness, which other tests use as well, say what differs as those in test files do.
 pytest.register_assert_rewrite("harness")

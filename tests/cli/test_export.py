@@ -58,7 +58,7 @@ def test_what_takes_long_is_said_on_a_line_that_goes_away(monkeypatch: pytest.Mo
     monkeypatch.setattr("sys.stderr", stream)
     with export.Status(shown=True) as status:
         status.doing("writing model")
-        while not status.visible:
+        while "writing model" not in stream.getvalue():
             status.ended.wait(0.001)
         status.line("model: 1e-07")
     assert "writing model … 0 s" in stream.getvalue()

@@ -31,7 +31,7 @@ def train(folder: Path, name: str, **options: Any) -> dict[str, Any]:
     trainer = learner.trainer(
         folder, num_train_epochs=2, save_strategy="epoch", eval_strategy="epoch", eval_dataset=learner.rows(8),
         compute_metrics=lambda found: {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())},
-        push_to_hub=True, hub_model_id=name, hub_private_repo=True, **options,
+        push_to_hub=True, hub_model_id=name, hub_private_repo=True, report=True, **options,
     )  # fmt: skip
     trainer.train()
     api = HfApi()
