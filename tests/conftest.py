@@ -26,7 +26,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(samovar.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
 ).rstrip(os.pathsep)
 
-# The stock client remembers, by address, what it has sent to a Hub; Hubs of earlier tests had the address of this one's.
+# The stock client remembers, by address, what it has sent to a Hub: Hubs of earlier tests had the same addresses.
 SENT = tempfile.TemporaryDirectory(prefix="samovar-tests-xet-")
 os.environ["HF_XET_CACHE"] = SENT.name
 
