@@ -26,8 +26,7 @@ def test_every_architecture_and_every_format_has_a_cell() -> None:
 
 
 def test_what_was_measured_is_near() -> None:
-    measured = {place: shown for place, shown in CELLS.items() if shown}
-    assert len(measured) > len(CELLS) / 2
-    for place, shown in measured.items():
+    assert len(CELLS) == len(MODEL_TYPES) * len(FORMATS)
+    for place, shown in CELLS.items():
         assert NUMBER.fullmatch(shown), place
         assert float(shown) <= TOLERANCE / 5, place
