@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +36,10 @@ class Value:
     count: int
 
 
-def facets(table: Table, query: Query, names: tuple[str, ...], limit: int) -> tuple[int, dict[str, list[Value]]]:
-    """How many match in all, and the most frequent values of each facet.
+def facets(
+    table: Table, query: Query, names: tuple[str, ...], limit: int, limits: Mapping[str, int] = MappingProxyType({})
+) -> tuple[int, dict[str, list[Value]]]:
+    """How many match in all, and the most frequent values of each facet: `limit` of them unless `limits` names it.
 
     A facet in which something is chosen counts as if nothing were: else its other values would all disappear.
     """
@@ -57,7 +61,7 @@ def facets(table: Table, query: Query, names: tuple[str, ...], limit: int) -> tu
             numbers = table.numbers_of(NUMBER[name])
             numbers = numbers[numbers < len(common)]
             counts = common[numbers]
-        found[name] = most(table, numbers, counts, name, limit)
+        found[name] = most(table, numbers, counts, name, limits.get(name, limit))
     return len(slots), found
 
 

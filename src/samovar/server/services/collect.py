@@ -54,8 +54,10 @@ def collect(hub: Hub, dry_run: bool = False) -> Collected:
     """Collect once. Safe beside a running Hub, in several processes, and to be cut off anywhere."""
     found = Collected()
     before = now() - max(hub.settings.keep_unreferenced, LEAST)
+    # One question for all: a question for each of very many repositories would take the time of those who read pages.
     with hub.database.read() as session:
-        numbers = list(session.scalars(select(Repository.id).order_by(Repository.id)))
+        of_old = select(RepositoryObject.repository_id).where(RepositoryObject.used_at < before).distinct()
+        numbers = list(session.scalars(select(Repository.id).where(Repository.id.in_(of_old)).order_by(Repository.id)))
     unused: dict[int, set[str]] = {}
     for number in numbers:
         try:

@@ -88,7 +88,10 @@ def dependants(hub: Hub, caller: Caller, name: str) -> dict[str, Any]:
 
 
 def facets(
-    hub: Hub, kind: str, query: Query, names: tuple[str, ...] | None = None, limit: int = 50
+    hub: Hub, kind: str, query: Query, names: tuple[str, ...] | None = None, limit: int = 50, **limits: int
 ) -> tuple[int, dict[str, list[Value]]]:
-    """How many match, and the most frequent values of each facet (all facets of the kind unless named)."""
-    return count_facets(hub.index.table(kind), query, names or FACETS[kind], limit)
+    """How many match, and the most frequent values of each facet (all facets of the kind unless named).
+
+    There are at most `limit` values of a facet, or as many as are given under its name.
+    """
+    return count_facets(hub.index.table(kind), query, names or FACETS[kind], limit, limits)

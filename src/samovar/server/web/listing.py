@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
 from starlette.responses import Response
@@ -98,6 +99,7 @@ class State:
     def __init__(self, request: Request, kind: RepoType) -> None:
         self.path = f"/{kind}s"
         self.given: dict[str, list[str]] = {}
+        self.begun: dict[str, tuple[str, str]] = {}
         known = {parameter for parameter, _ in RAILS[kind].values()} | {"search", "sort", "author", "other", "show"}
         for name in known:
             values = [one for one in request.query_params.getlist(name) if one]
@@ -115,8 +117,19 @@ class State:
     def toggled(self, name: str, value: str) -> str:
         """With the value added, or taken away if it is there."""
         values = self.given.get(name, [])
-        values = [one for one in values if one != value] if value in values else [*values, value]
-        return self.link({**self.given, name: values})
+        if value in values:
+            return self.link({**self.given, name: [one for one in values if one != value]})
+        before, after = self.around(name)
+        return f"{before}{urlencode({name: value})}{after}"
+
+    def around(self, name: str) -> tuple[str, str]:
+        """What stands before and after one more value of a filter: the same for hundreds of values."""
+        if name not in self.begun:
+            begun = self.link({other: values for other, values in self.given.items() if other <= name})
+            rest = self.link({other: values for other, values in self.given.items() if other > name})
+            after = rest.partition("?")[2]
+            self.begun[name] = f"{begun}{'&' if '?' in begun else '?'}", f"&{after}" if after else ""
+        return self.begun[name]
 
     def link(self, parameters: dict[str, list[str]]) -> str:
         """The address, in a stable order."""
@@ -149,7 +162,9 @@ def show(request: Request, hub: Any, caller: Any, kind: str) -> Response:
     cursor = request.query_params.get("cursor")
     found = list_page(hub, caller, type_, query, OF_KIND[type_], sort, SIZE, cursor)
     shown = state.given.get("show", [""])[0]
-    total, counted = facets(hub, type_, query, tuple(RAILS[type_]), ALL if shown else SHOWN)
+    total, counted = facets(
+        hub, type_, query, tuple(RAILS[type_]), SHOWN, **({shown: ALL} if shown in RAILS[type_] else {})
+    )
     chips = [
         (title_of(name, value), state.toggled(name, value))
         for name, values in state.given.items() if name not in ("search", "sort", "show") for value in values
