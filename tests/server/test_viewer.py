@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import wave
 
 import httpx
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -38,6 +41,9 @@ def data(hub):
         ("tables", False),
         ("lines", False),
         ("pictures", False),
+        ("sounds", False),
+        ("words", False),
+        ("columns", False),
         ("broken", False),
         ("secret-rows", True),
     ):
@@ -55,7 +61,24 @@ def data(hub):
         picture = io.BytesIO()
         Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture, "PNG")
         put("pictures", f"train/{label}/1.png", picture.getvalue())
+        put("sounds", f"train/{label}/1.wav", tone(440 if label == "cat" else 220))
+    put("words", "train.txt", "one line\nчай готов\n\nthe last".encode())
+    lines = pyarrow.table({"n": [1, 2, 3], "name": ["a", None, "ц"], "pair": [[1.5, 2.5], [], [0.5]]})
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(lines, out)
+    put("columns", "data/train-00000-of-00001.parquet", out.getvalue())
     return hub
+
+
+def tone(pitch: float) -> bytes:
+    """A tenth of a second as WAV, 8,000 samples per second."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes((np.sin(np.arange(800) * pitch * 2 * np.pi / 8000) * 20_000).astype("<i2").tobytes())
+    return out.getvalue()
 
 
 def ask(hub, path: str, status: int = 200, token: str | None = None, **parameters: object) -> dict:
@@ -179,9 +202,35 @@ def test_pictures_have_addresses_that_give_pictures(data):
     assert page.count('<img src="/api/datasets/alice/pictures/viewer-media/') == 2
 
 
-def test_parquet_file_is_what_the_rows_are(data):
-    import pyarrow.parquet
+def test_sounds_have_addresses_that_give_sounds(data):
+    place = {"dataset": "alice/sounds", "config": "default", "split": "train"}
+    rows = ask(data, "first-rows", **place)["rows"]
+    assert [one["row"]["label"] for one in rows] == [0, 1]
+    for row, pitch in zip(rows, (440, 220), strict=True):
+        (source,) = row["row"]["audio"]
+        assert source["type"] == "audio/wav"
+        answer = httpx.get(source["src"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
+        with wave.open(io.BytesIO(answer.content)) as file:
+            assert (file.getframerate(), file.getnframes()) == (8000, 800)
+        assert answer.content == tone(pitch)
+    assert "<audio" in httpx.get(f"{data.url}/datasets/alice/sounds/viewer/default/train").text
 
+
+def test_lines_of_text_and_columns_of_parquet(data):
+    words = ask(data, "rows", dataset="alice/words", config="default", split="train", offset=0, length=9)["rows"]
+    assert [one["row"] for one in words] == [
+        {"text": text} for text in ("one line", "чай готов", "", "the last")
+    ]  # fmt: skip
+    columns = ask(data, "rows", dataset="alice/columns", config="default", split="train", offset=0, length=9)
+    assert [one["row"] for one in columns["rows"]] == [
+        {"n": 1, "name": "a", "pair": [1.5, 2.5]}, {"n": 2, "name": None, "pair": []},
+        {"n": 3, "name": "ц", "pair": [0.5]},
+    ]  # fmt: skip
+    assert [one["name"] for one in columns["features"]] == ["n", "name", "pair"]
+
+
+def test_parquet_file_is_what_the_rows_are(data):
     files = ask(data, "parquet", dataset="alice/tables")["parquet_files"]
     train = next(one for one in files if one["split"] == "train")
     content = httpx.get(train["url"]).content

@@ -27,7 +27,7 @@ from samovar.server.viewer.data import (
     text_columns,
 )
 from samovar.server.viewer.data import opened as data_of
-from samovar.server.viewer.shown import cells, media
+from samovar.server.viewer.shown import cells, kind_of, media
 
 router = APIRouter(tags=["viewer"])
 MOST_ROWS = 100
@@ -236,19 +236,6 @@ def medium(
         "Cache-Control": "private, max-age=86400", "X-Revision": part.data.commit,
     }  # fmt: skip
     return Response(data, media_type=type_, headers=headers)
-
-
-SIGNS = (
-    (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
-    (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"), (b"\xff\xfb", "audio/mpeg"),
-)  # fmt: skip
-
-
-def kind_of(data: bytes) -> str:
-    """The type of an image or a sound by its first bytes; empty for anything else."""
-    if data[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12], "")
-    return next((type_ for sign, type_ in SIGNS if data.startswith(sign)), "")
 
 
 def listed(part: Split, found: query.Found, base: str) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ def convert(source: Path, target: Path) -> None:
     import datasets  # type: ignore[import-untyped]
 
     datasets.disable_progress_bars()
+    datasets.Audio.encode_example = encoded_sound
     draft = target.with_name(f".{target.name}-{os.getpid()}")
     info: dict[str, Any] = {}
     try:
@@ -48,6 +49,15 @@ def convert(source: Path, target: Path) -> None:
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def encoded_sound(self: Any, value: Any) -> dict[str, Any]:
+    """A sound's file as a cell. That of `datasets` imports PyTorch and FFmpeg first, which only decoding needs."""
+    if isinstance(value, str | Path):
+        return {"bytes": None, "path": str(value)}
+    if isinstance(value, bytes):
+        return {"bytes": value, "path": None}
+    return {"bytes": value.get("bytes"), "path": value.get("path")}
 
 
 def listed(features: Any) -> list[dict[str, Any]]:

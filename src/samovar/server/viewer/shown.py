@@ -9,6 +9,19 @@ from typing import Any
 
 LONGEST = 5_000
 MEDIA = {"Image": "image", "Audio": "audio"}
+SIGNS = (
+    (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
+    (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"),
+    # MPEG 1 and 2, layer 3, with and without a checksum.
+    *((b"\xff" + bytes([second]), "audio/mpeg") for second in (0xFB, 0xFA, 0xF3, 0xF2)),
+)  # fmt: skip
+
+
+def kind_of(data: bytes) -> str:
+    """The type of an image or a sound by its first bytes; empty for anything else."""
+    if data[:4] == b"RIFF":
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12], "")
+    return next((type_ for sign, type_ in SIGNS if data.startswith(sign)), "")
 
 
 def media(type_: Any) -> str:
@@ -26,7 +39,8 @@ def cells(
         kind = media(feature["type"])
         if kind and isinstance(value, dict):
             source = f"{asset}/{number}/{feature['feature_idx']}"
-            found[name] = {"src": source} if kind == "image" else [{"src": source, "type": "audio/wav"}]
+            sound = {"src": source, "type": kind_of(value.get("bytes") or b"") or "audio/wav"}
+            found[name] = {"src": source} if kind == "image" else [sound]
             continue
         plain = jsonable(value)
         if isinstance(plain, str) and len(plain) > LONGEST:
