@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import tempfile
+from collections import Counter
 from typing import Any
 
 # Read once, when the libraries are first imported; programs that a test starts inherit them.
@@ -33,6 +34,11 @@ os.environ["HF_XET_CACHE"] = SENT.name
 # Assertions inside the parity harness, which other tests use as well, say what differs as those in test files do.
 pytest.register_assert_rewrite("harness")
 
+# Files of which one test takes minutes. They begin first, lest a worker be left with one of them when the others end.
+LONG = (
+    "examples/test_demo.py", "docs/test_blocks.py", "examples/test_walkthrough.py", "examples/test_text_examples.py",
+    "examples/test_examples.py", "export/test_onnx.py", "export/test_jax.py",
+)  # fmt: skip
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -52,6 +58,17 @@ def forbid_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(forbid_network)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order in which workers take them: the long ones, then those with most tests."""
+    here, sizes = Path(__file__).parent, Counter(item.path for item in items)
+
+    def turn(item: pytest.Item) -> tuple[int, int, str]:
+        name = item.path.relative_to(here).as_posix()
+        return LONG.index(name) if name in LONG else len(LONG), -sizes[item.path], name
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(autouse=True)
