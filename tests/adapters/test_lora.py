@@ -201,6 +201,7 @@ def shake_more(model: nn.Module) -> None:
             parameter.add_(1.0)
 
 
+@pytest.mark.slow
 def test_the_traced_program_has_no_breaks(bert: samovar.Model) -> None:
     model = get_peft_model(bert, LoraConfig(task_type="SEQ_CLS", **QUERY_VALUE)).eval()
     shake(model)

@@ -87,6 +87,7 @@ def load_theirs(kind: str, folder: Path, **options: Any) -> Any:
         return peft.PeftModel.from_pretrained(pair(kind)[0], folder, **options)
 
 
+@pytest.mark.slow
 def test_what_peft_wrote_gives_the_same_logits_and_is_written_back_the_same(adapted: Any, tmp_path: Path) -> None:
     theirs, ours, _, _ = adapted
     save_theirs(theirs, tmp_path / "theirs")
@@ -112,6 +113,7 @@ def test_what_peft_wrote_gives_the_same_logits_and_is_written_back_the_same(adap
         assert value == known[key] or key == "base_model_name_or_path", key
 
 
+@pytest.mark.slow
 def test_what_we_write_gives_the_same_logits_in_peft(adapted: Any, tmp_path: Path) -> None:
     theirs, ours, make, _ = adapted
     mine = make()
@@ -122,6 +124,7 @@ def test_what_we_write_gives_the_same_logits_in_peft(adapted: Any, tmp_path: Pat
     torch.testing.assert_close(logits(again, inputs), logits(mine, inputs), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_as_many_parameters_are_trained_and_there(adapted: Any, capsys: pytest.CaptureFixture[str]) -> None:
     theirs, _, make, _ = adapted
     mine = make()
@@ -132,6 +135,7 @@ def test_as_many_parameters_are_trained_and_there(adapted: Any, capsys: pytest.C
     assert ours == capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["bert", "gpt2-classes", "gpt2", "bert-lora-bias"])
 def test_training_goes_the_same_way(case: str, tmp_path: Path) -> None:
     kind, options = CASES[case]

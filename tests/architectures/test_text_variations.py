@@ -70,6 +70,7 @@ def padded(name: str, side: str) -> dict[str, Tensor]:
     return {key: value[:, None].repeat(1, 3, 1) for key, value in inputs.items()} if "Choice" in name else inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize(("name", "sizes"), VARIATIONS, ids=lambda value: value if isinstance(value, str) else "")
 def test_outputs_and_files_equal_the_references(name: str, sizes: dict[str, Any], side: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def lines(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_questions_about_a_text(command: Command, reader: Path, tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text(STORY, "utf-8")
     questions = ["Who said it?", "Где самовар?"]
@@ -49,6 +50,7 @@ def test_questions_about_a_table(ending: str, command: Command, tmp_path: Path) 
     assert [one["result"]["answer"] for one in lines(done.stdout)] == [one["answer"] for one in expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "name", "content", "message"),
     [

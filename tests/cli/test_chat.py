@@ -52,6 +52,7 @@ SHORT = ("--max-new-tokens", "6")
 # In a pipe --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_model_without_a_template_goes_on_with_the_text(command: Command, writer: Path) -> None:
     done = command("chat", writer, *SHORT, input="The tea\nis good\n")
     first = written(writer, "The tea", max_new_tokens=6)
@@ -62,6 +63,7 @@ def test_a_model_without_a_template_goes_on_with_the_text(command: Command, writ
     assert command("chat", writer, *SHORT, "--quiet", input="The tea\n").stderr == ""
 
 
+@pytest.mark.slow
 def test_drawn_answers_repeat_with_a_seed_and_change_with_a_retry(command: Command, writer: Path) -> None:
     given = ("chat", writer, *SHORT, "--temperature", "0.9", "--top-p", "0.95", "--top-k", "50", "--seed", "5")
     one, two = (lines(command(*given, input="The tea\n/retry\n")) for _ in range(2))
@@ -78,6 +80,7 @@ def test_options_of_generate(command: Command, writer: Path) -> None:
     assert lines(done) == [written(writer, "The tea", do_sample=False, repetition_penalty=5.0, max_new_tokens=4)]
 
 
+@pytest.mark.slow
 def test_commands(command: Command, writer: Path, tmp_path: Path) -> None:
     talk, other = tmp_path / "talk.json", tmp_path / "other.json"
     other.write_text(json.dumps([{"role": "user", "content": "Milk"}, {"role": "assistant", "content": "is white"}]))
@@ -184,6 +187,7 @@ def test_messages_are_written_out_by_the_template(command: Command, speaker: Pat
 # In a terminal ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_answer_and_the_talk_goes_on(talker: Path, tmp_path: Path) -> None:
     saved = tmp_path / "talk.json"
     with Terminal("chat", talker, "--max-new-tokens", "50000", "--temperature", "1", "--seed", "1") as terminal:

@@ -14,6 +14,7 @@ from samovar import AutoModelForSequenceClassification
 from samovar.cli import export, main
 
 
+@pytest.mark.slow
 def test_what_it_prints_can_be_run(classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "exported"
     assert main(["export", str(classifier), "-f", "torch-export", "-o", str(target)]) == 0

@@ -17,6 +17,7 @@ from samovar.pipelines.registry import PIPELINE_REGISTRY
 HEAVY = ("torch", "huggingface_hub", "tokenizers", "numpy", "transformers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [[], ["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
 def test_nothing_heavy_is_imported(given: list[str]) -> None:
     program = (

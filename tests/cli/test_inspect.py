@@ -149,6 +149,7 @@ def test_no_weight_is_loaded(tmp_path: Path) -> None:
     assert int(done.stderr.split()[-2]) < 1_000_000, "KiB, of which PyTorch takes half"
 
 
+@pytest.mark.slow
 def test_the_table(writer: Path, classifier: Path, command: Command) -> None:
     done = command("inspect", writer)
     assert done.returncode == 0, done.stderr
@@ -213,6 +214,7 @@ def damage(folder: Path, how: str) -> None:
             index.write_text(json.dumps(values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"),
     [

@@ -53,6 +53,7 @@ def results(done: subprocess.CompletedProcess[str]) -> list[Any]:
 # Where inputs come from -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_texts_as_arguments(command: Command, classifier: Path) -> None:
     done = command("run", "sentiment-analysis", "-m", classifier, *TEXTS[:2], "--option", "top_k=2", "--echo")
     expected = pipeline("text-classification", model=str(classifier))(TEXTS[:2], top_k=2)
@@ -60,6 +61,7 @@ def test_texts_as_arguments(command: Command, classifier: Path) -> None:
     assert [one["input"] for one in objects(done.stdout)] == TEXTS[:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["txt", "jsonl", "csv", "tsv", "stdin", "stdin csv"])
 def test_the_same_lines_in_every_form(kind: str, command: Command, classifier: Path, tmp_path: Path) -> None:
     texts = ["", *TEXTS, "Самовар, 茶 🫖", 'quotes "and", commas']
@@ -89,6 +91,7 @@ def test_the_same_lines_in_every_form(kind: str, command: Command, classifier: P
         assert objects(done.stdout)[0]["line"] == 2, "the line of the file, which begins with the columns' names"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "argument"])
 def test_tasks_that_read_several_fields(kind: str, command: Command, reader: Path, tmp_path: Path) -> None:
     rows = [{"question": f"What is {number}?", "context": text} for number, text in enumerate(TEXTS[:5])]
@@ -118,6 +121,7 @@ def test_pairs_of_texts(command: Command, classifier: Path, tmp_path: Path) -> N
     assert same(results(command("run", "text-classification", "-m", classifier, "-f", path)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_labels_of_each_line(kind: str, command: Command, classifier: Path, tmp_path: Path) -> None:
     asked = [(text, "warm, cold" if number < 4 else "old, new, odd") for number, text in enumerate(TEXTS[:7])]
@@ -163,6 +167,7 @@ def test_states_are_lists_of_numbers(command: Command, classifier: Path) -> None
 # Bad lines --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bad_lines_are_reported_and_the_others_go_on(command: Command, classifier: Path, tmp_path: Path) -> None:
     good = [TEXTS[number % len(TEXTS)] for number in range(700)]
     lines: list[bytes] = [json.dumps(text).encode() for text in good]
@@ -255,6 +260,7 @@ def test_what_cannot_be_run(
 # As a part of other programs --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_answers_come_before_the_input_ends(classifier: Path) -> None:
     with started("run", "text-classification", "-m", classifier, "-") as program:
         for number in (1, 2):
@@ -266,6 +272,7 @@ def test_answers_come_before_the_input_ends(classifier: Path) -> None:
         assert program.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_it_quietly(classifier: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("tea is good\n" * 20_000)
@@ -276,6 +283,7 @@ def test_a_closed_pipe_ends_it_quietly(classifier: Path, tmp_path: Path) -> None
         assert program.wait(60) == 141
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(classifier: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with started("run", "text-classification", "-m", classifier, "-", "-o", out) as program:

@@ -132,6 +132,7 @@ def found(out: Path) -> dict[str, float]:
     return json.loads((out / "eval_results.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_one_class(encoder: Path, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = written(reviews(), tmp_path / f"films{kind}")
@@ -145,6 +146,7 @@ def test_one_class(encoder: Path, kind: str, tmp_path: Path, capsys: pytest.Capt
     assert [one["label"] for one in answer] == ["good", "bad"]
 
 
+@pytest.mark.slow
 def test_numbers(encoder: Path, tmp_path: Path) -> None:
     frame = reviews().assign(label=lambda rows: (rows["label"] == "good") * 1.5 - 0.75)
     data = written(frame, tmp_path / "films.csv")
@@ -155,6 +157,7 @@ def test_numbers(encoder: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["problem_type"] == "regression"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["list", "separated"])
 def test_several_classes(encoder: Path, form: str, tmp_path: Path) -> None:
     frame = reviews()
@@ -171,6 +174,7 @@ def test_several_classes(encoder: Path, form: str, tmp_path: Path) -> None:
     assert found(tmp_path / "out")["eval_f1"] > 0.5
 
 
+@pytest.mark.slow
 def test_pairs_and_columns_of_other_names(encoder: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [
@@ -183,6 +187,7 @@ def test_pairs_and_columns_of_other_names(encoder: Path, tmp_path: Path) -> None
     assert found(tmp_path / "out").keys() >= {"eval_accuracy", "eval_f1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["lists", "texts"])
 def test_tags(encoder: Path, form: str, tmp_path: Path) -> None:
     towns = ["Riga", "Paris", "Oslo", "Tula"]
@@ -232,6 +237,7 @@ def test_language(task: str, kind: str, encoder: Path, decoder: Path, tmp_path: 
         assert pipeline("fill-mask", model=str(tmp_path / "out"))("the samovar [MASK] and")[0]["token_str"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "columns", "epochs"),
     [("summarization", ("document", "summary"), 2), ("translation", ("en", "ru"), 40)],
@@ -256,6 +262,7 @@ def test_a_text_for_a_text(task: str, columns: tuple[str, str], epochs: int, wri
     assert tokenizer.decode(ids[0], skip_special_tokens=True) == "snow"
 
 
+@pytest.mark.slow
 def test_images(eye: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name, colour in COLOURS.items():
@@ -321,6 +328,7 @@ def bad_files(folder: Path) -> dict[str, tuple[str, Any, str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["task", "no file", "kind", "empty", "broken", "columns", "one row", "one class", "tags", "answer", "short",

@@ -34,6 +34,7 @@ def by_scipy(statistic: Callable[[np.ndarray], float], **options: Any) -> Any:
     return scipy.stats.bootstrap((np.arange(40),), statistic, vectorized=False, rng=5, n_resamples=60, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_every_value_has_the_interval_of_scipy(level: float) -> None:
     found = measured(
@@ -51,6 +52,7 @@ def test_every_value_has_the_interval_of_scipy(level: float) -> None:
     assert isinstance(found["latency_in_seconds"], float)
 
 
+@pytest.mark.slow
 def test_draws_are_equal_for_equal_seeds_and_differ_without() -> None:
     assert measured()["accuracy"] == measured()["accuracy"]
     assert measured()["accuracy"] != measured(random_state=6)["accuracy"]

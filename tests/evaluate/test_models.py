@@ -84,6 +84,7 @@ def test_bertscore_equals_the_library(idf: bool) -> None:
     assert found["hashcode"].endswith("_L5_idf_samovar" if idf else "_L5_no-idf_samovar")
 
 
+@pytest.mark.slow
 def test_bertscore_takes_the_best_reference_and_empty_texts() -> None:
     folder = str(minilm_folder())
     both = load("bertscore").compute(

@@ -26,6 +26,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", METRICS.values(), ids=METRICS)
 @pytest.mark.filterwarnings("ignore::samovar.evaluate.classification.MetricWarning")
 def test_the_example_gives_what_it_says(spec: Spec, language_model: str, monkeypatch: pytest.MonkeyPatch) -> None:

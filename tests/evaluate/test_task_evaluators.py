@@ -48,6 +48,7 @@ def sentiment() -> Any:
     return classifier("text-classification", id2label={0: "bad", 1: "good"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["dataset", "rows", "columns", "pandas"])
 def test_text_classification(sentiment: Any, form: str) -> None:
     columns = {"text": TEXTS, "label": LABELS}
@@ -64,6 +65,7 @@ def test_text_classification(sentiment: Any, form: str) -> None:
     assert found["latency_in_seconds"] == pytest.approx(found["total_time_in_seconds"] / 50)
 
 
+@pytest.mark.slow
 def test_labels_columns_and_metrics_of_ones_own(sentiment: Any) -> None:
     words = ["good" if label else "bad" for label in LABELS]
     task = evaluator("sentiment-analysis")
@@ -80,6 +82,7 @@ def test_labels_columns_and_metrics_of_ones_own(sentiment: Any) -> None:
     assert pairs["accuracy"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_models_are_made_into_pipelines(sentiment: Any, tmp_path: Path) -> None:
     sentiment.save_pretrained(tmp_path)
     data = {"text": TEXTS[:9], "label": LABELS[:9]}
@@ -91,6 +94,7 @@ def test_models_are_made_into_pipelines(sentiment: Any, tmp_path: Path) -> None:
     assert by_call["accuracy"] == pytest.approx(np.mean(LABELS[:9]))
 
 
+@pytest.mark.slow
 def test_the_bootstrap_is_that_of_scipy(sentiment: Any) -> None:
     data = {"text": TEXTS, "label": LABELS}
     found = evaluator("text-classification").compute(
@@ -128,6 +132,7 @@ def test_token_classification() -> None:
     assert found["overall_accuracy"] == expected["overall_accuracy"]
 
 
+@pytest.mark.slow
 def test_question_answering() -> None:
     reader = classifier("question-answering")
     contexts = [f"{text} It was hot." for text in TEXTS[:12]]

@@ -80,6 +80,7 @@ def test_outputs_are_weighed_as_scikit_learn_weighs_them() -> None:
     assert weighed == pytest.approx(error @ [0.3, 0.7], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_words() -> None:
     words = [f"w{k % 97}" for k in range(100_000)]
     heard = ["x" if k % 10 == 0 else word for k, word in enumerate(words)]

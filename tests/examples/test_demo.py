@@ -99,6 +99,7 @@ def test_demo_ends_on_a_page_that_answers_and_serves_it_again_until_interrupted(
     assert not [one for one in served if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.slow
 def test_demo_says_what_is_wrong_without_its_assets(tmp_path: Path) -> None:
     """No assets, and an index at a port where nobody listens."""
     done = subprocess.run(

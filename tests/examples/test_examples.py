@@ -29,6 +29,7 @@ def printed(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_embeddings_by_hand_find_the_related_sentences() -> None:
     rows = [line.split()[:3] for line in printed("examples/embeddings_by_hand.py", str(minilm_folder()))]
     related, unrelated = float(rows[0][1]), float(rows[0][2])
@@ -36,12 +37,14 @@ def test_embeddings_by_hand_find_the_related_sentences() -> None:
     assert [float(row[index]) for index, row in enumerate(rows)] == [1.0, 1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_custom_pipeline_answers_each_text() -> None:
     lines = printed("examples/custom_pipeline.py", str(minilm_folder()))
     assert [line.split()[1] for line in lines] == ["tea", "a"]
     assert all(float(line.split()[0]) > 0 for line in lines)
 
 
+@pytest.mark.slow
 def test_a_photograph_becomes_pixel_values() -> None:
     photograph = Path(sklearn.__file__).parent / "datasets" / "images" / "flower.jpg"
     lines = printed("examples/images.py", str(photograph))

@@ -8,6 +8,7 @@ from test_examples import printed
 from assets import minilm_folder
 
 
+@pytest.mark.slow
 def test_the_nearest_sentence_is_named() -> None:
     lines = printed("examples/alike.py", str(minilm_folder()))
     assert [line.split("~  ")[1] for line in lines] == ["I cried in the cinema.", "I forgot my login code."]

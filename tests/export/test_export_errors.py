@@ -66,6 +66,7 @@ class Unknown(Gate):
         return self.inner(torch.from_numpy(x.detach().numpy() * 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["torch-export", "torchscript", "aoti"])
 def test_operator_layer_and_line_are_named(format: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = bert()
@@ -113,6 +114,7 @@ def test_weights_that_are_not_float32_on_the_cpu(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_file_in_bfloat16_is_exported_in_float32(tmp_path: Path) -> None:
     bert().bfloat16().save_pretrained(tmp_path / "bert")
@@ -124,6 +126,7 @@ def test_a_file_in_bfloat16_is_exported_in_float32(tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected.logits)
 
 
+@pytest.mark.slow
 def test_a_task_that_the_checkpoint_has_no_head_for(tmp_path: Path) -> None:
     bert().save_pretrained(tmp_path / "bert")
     for task in ("token-classification", "text-generation", "image-classification"):
@@ -155,6 +158,7 @@ sys.exit(main(["export", "there-is-no-such-model", "--format", sys.argv[2]]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "format", "extra"),
     [
@@ -173,6 +177,7 @@ def test_a_missing_extra_has_its_install_line(package: str, format: str, extra: 
     assert f"pip install 'samovar[{extra}]'" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_a_compiler(tmp_path: Path) -> None:
     program = "import sys; from samovar.cli import main; sys.exit(main(['export', 'no-model', '--format', 'aoti']))"
     done = subprocess.run(
@@ -186,6 +191,7 @@ def test_without_a_compiler(tmp_path: Path) -> None:
 # What is there already ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_target_that_exists(model: Any, exported: Path, tmp_path: Path) -> None:
     target = Path(shutil.copytree(exported, tmp_path / "out"))
     (target / "model.onnx").write_text("of an earlier export")
@@ -229,6 +235,7 @@ def written_and_then(error: BaseException | None) -> Any:
     return worse
 
 
+@pytest.mark.slow
 def test_what_differs_is_kept_aside(
     model: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +255,7 @@ def test_what_differs_is_kept_aside(
     assert (target / "model.pt").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("no memory")])
 def test_an_interruption_leaves_nothing(
     model: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
@@ -277,6 +285,7 @@ for format in ("torchscript", "torch-export"):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk(model: Any, exported: Path, tmp_path: Path) -> None:
     """A limit on file sizes stops a real write in the middle; PyTorch's own writer would end the process there."""
     target = Path(shutil.copytree(exported, tmp_path / "out"))
@@ -296,6 +305,7 @@ def test_a_place_that_cannot_be_written(model: Any) -> None:
         export_model(model, "torchscript", "/proc/sys/exported")
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_it_was(tmp_path: Path) -> None:
     model = bert().train()
     model.base_model.embeddings.eval()

@@ -81,6 +81,7 @@ def combinations() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "setting"), combinations())
 def test_each_text_is_the_one_written_alone(kind: str, setting: str) -> None:
     model = model_of(kind)
@@ -94,6 +95,7 @@ def test_each_text_is_the_one_written_alone(kind: str, setting: str) -> None:
         assert output.generated_tokens == alone(model, prompt, count, do_sample=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [
     {"do_sample": True, "seed": 5, "temperature": 1.5, "top_k": 20}, {"repetition_penalty": 1.7},
     {"do_sample": True, "seed": 1, "top_p": 0.8, "min_p": 0.02}, {"no_repeat_ngram_size": 2}, {"min_new_tokens": 12},
@@ -206,6 +208,7 @@ def test_a_text_ends_at_a_string_or_by_the_users_rule() -> None:
     assert all(token % 2 == 0 for token in outputs["req_0"].generated_tokens)
 
 
+@pytest.mark.slow
 def test_requests_of_several_threads_are_answered() -> None:
     model = model_of("llama")
     prompts, counts = asked(16, seed=3)

@@ -35,6 +35,7 @@ def outputs(**options: Any) -> tuple[Any, Any]:
     return reference.generate(**prompts(), **options), ours.generate(**prompts(), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beams", [1, 4])
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_gives_the_reference_tokens(rule: str, beams: int) -> None:
@@ -42,6 +43,7 @@ def test_each_rule_gives_the_reference_tokens(rule: str, beams: int) -> None:
     assert torch.equal(theirs, ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", [True, False, "never"])
 @pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 1.0, 2.5])
 @pytest.mark.parametrize("beams", [2, 5])
@@ -193,6 +195,7 @@ def test_vectors_in_place_of_ids(options: dict[str, Any]) -> None:
     assert mine.shape[1] <= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("negative", [False, True])
 def test_guidance_away_from_another_prompt(negative: bool) -> None:
     reference, ours = pair()

@@ -64,6 +64,7 @@ def score_kinds() -> list[torch.Tensor]:
     return [plain, flat, holes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case[0]}" for number, case in enumerate(CASES)])
 def test_scores_are_the_reference_scores_and_the_arguments_stay_as_they_are(case: Any) -> None:
     name, arguments, options = case

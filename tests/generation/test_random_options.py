@@ -55,6 +55,7 @@ def random_prompts(draw: random.Random) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_random_combinations_give_the_reference_tokens(seed: int) -> None:
     draw = random.Random(seed)

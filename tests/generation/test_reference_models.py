@@ -80,6 +80,7 @@ def given(model: Any) -> dict[str, torch.Tensor]:
     return {name: one.flip(1) for name, one in batch.items()} if model.config.is_encoder_decoder else batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_cache", [True, False])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", CONFIGS)
@@ -89,6 +90,7 @@ def test_tokens_are_the_reference_tokens(name: str, strategy: str, use_cache: bo
     assert torch.equal(model.generate(**given(model), **options), ours.generate(**given(model), **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_output_objects_hold_what_the_reference_holds(name: str) -> None:
     model, ours = both(name)
@@ -105,6 +107,7 @@ def test_output_objects_hold_what_the_reference_holds(name: str) -> None:
         torch.testing.assert_close(torch.stack(mine.scores), torch.stack(theirs.scores), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_sample_is_the_same_alone_with_and_without_cache_and_with_a_draft(name: str) -> None:
     _, ours = both(name)
@@ -121,6 +124,7 @@ def test_a_sample_is_the_same_alone_with_and_without_cache_and_with_a_draft(name
         assert torch.equal(alone, ours.generate(single, **options, **draft))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"num_return_sequences": 2, "do_sample": True, "seed": 3}])
 def test_encoder_outputs_and_a_started_text_can_be_given(options: dict[str, Any]) -> None:
     model, ours = both("T5ForConditionalGeneration")
@@ -160,6 +164,7 @@ def test_a_prompt_is_read_once_however_many_beams_follow() -> None:
     assert rows == [3, 12, 12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_cache", [True, False])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_finished_texts_leave_the_batch_and_change_nothing(name: str, use_cache: bool) -> None:

@@ -43,6 +43,7 @@ def calls_of(model: Any, run: Any) -> tuple[Any, int]:
         handle.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", STRATEGIES)
 @pytest.mark.parametrize("draft", ["lookup", "model", "itself"])
 def test_the_text_is_the_one_without_a_draft(draft: str, options: dict[str, Any]) -> None:

@@ -121,6 +121,7 @@ def test_an_error_of_generate_reaches_the_reader() -> None:
     thread.join()
 
 
+@pytest.mark.slow
 def test_leaving_the_block_ends_the_generation_and_frees_what_it_held() -> None:
     held: list[Any] = []
 

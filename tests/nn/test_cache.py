@@ -42,6 +42,7 @@ def _no_gradients() -> Any:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [[20], [12, 1, 1, 1, 5], [1] * 20, [3, 9, 8]], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_equal_the_whole(kind: str, pieces: list[int]) -> None:

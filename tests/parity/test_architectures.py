@@ -18,11 +18,13 @@ def test_every_architecture_has_its_line() -> None:
     assert sorted([*(case.model_type for case in CASES), *SEQUENCES, "encoder-decoder"]) == sorted(ARCHITECTURES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "auto"), PAIRS)
 def test_outputs_files_and_configurations_equal_the_references(case: Case, auto: str, tmp_path: Path) -> None:
     check(case, auto, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "auto"), PAIRS)
 def test_the_name_table_is_a_bijection(case: Case, auto: str, tmp_path: Path) -> None:
     check_names(case, auto, tmp_path)

@@ -88,6 +88,7 @@ def test_outputs_loss_and_gradients(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(ours.get_input_embeddings().weight.grad, theirs_grad, atol=2e-5, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"use_cache": False}], ids=str)
 @pytest.mark.parametrize("name", PAIRS)
 def test_written_texts(name: str, options: dict[str, Any], tmp_path: Path) -> None:
@@ -96,6 +97,7 @@ def test_written_texts(name: str, options: dict[str, Any], tmp_path: Path) -> No
     assert torch.equal(ours.generate(**BATCH, max_new_tokens=12, **options), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_files_go_both_ways(name: str, tmp_path: Path) -> None:
     theirs, ours = pair(name, tmp_path / "theirs")
@@ -113,6 +115,7 @@ def test_files_go_both_ways(name: str, tmp_path: Path) -> None:
 EVERY = [(encoder, "gpt2") for encoder in ENCODERS] + [("bert", decoder) for decoder in DECODERS if decoder != "gpt2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoder", "decoder"), EVERY)
 def test_every_encoder_and_every_decoder(encoder: str, decoder: str, tmp_path: Path) -> None:
     theirs, ours = pair("", tmp_path / "theirs", encoder, decoder)

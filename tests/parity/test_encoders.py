@@ -23,6 +23,7 @@ VARIANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_equal_the_references(name: str, tmp_path: Path) -> None:
     model_type, auto, changes = VARIANTS[name]

@@ -96,6 +96,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "settings"), CASES)
 def test_settings_given_to_the_class(family: str, settings: dict[str, Any]) -> None:
     assert_same(IMAGE_PROCESSORS[family](**settings), reference(family, **settings), pictures())
@@ -111,6 +112,7 @@ def test_extreme_ratio(family: str, shape: tuple[int, int]) -> None:
     assert_same(IMAGE_PROCESSORS[family](), reference(family), [image])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_settings_given_to_the_call(family: str) -> None:
     ours, theirs = IMAGE_PROCESSORS[family](), reference(family)
@@ -120,6 +122,7 @@ def test_settings_given_to_the_call(family: str) -> None:
     assert_same(ours, theirs, images)  # The call before has changed nothing.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop_pct", [0.5, 0.875, 0.95, 1.0])
 @pytest.mark.parametrize("edge", [32, 224, 383, 384])
 def test_convnext_rule(edge: int, crop_pct: float) -> None:

@@ -90,6 +90,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_hard_texts_are_cut_as_by_sentencepiece_or_by_the_reference(
     family: tuple[str, Any, Any], models: dict[str, Any]
 ) -> None:
@@ -212,6 +213,7 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_config(folder, tokenizer_class="MarianTokenizer", source_lang="en", target_lang="fr")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Recommended")
 def test_marian_is_the_references(marian: Path, tmp_path: Path) -> None:
     ours, reference = (
@@ -236,6 +238,7 @@ def test_marian_is_the_references(marian: Path, tmp_path: Path) -> None:
         assert theirs(text)["input_ids"] == again(text)["input_ids"] == ours(text)["input_ids"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Recommended")
 def test_marian_with_a_vocabulary_for_each_side(tmp_path: Path) -> None:
     folder, special = tmp_path / "files", ["</s>", "<unk>"]
@@ -324,6 +327,7 @@ def test_a_model_without_a_family_is_read_as_it_is(tmp_path: Path) -> None:
     assert (ours.bos_token_id, ours.eos_token_id, ours.unk_token_id) == (1, 2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Gemma", "Pegasus", "Nllb"])
 def test_families_whose_files_the_reference_reads_otherwise(kind: str, tmp_path: Path) -> None:
     import sentencepiece
@@ -355,6 +359,7 @@ def test_families_whose_files_the_reference_reads_otherwise(kind: str, tmp_path:
         assert ours.mask_token_id == len(ours) - 1
 
 
+@pytest.mark.slow
 def test_new_vocabularies_keep_the_rules_of_the_family(family: tuple[str, Any, Any]) -> None:
     name, ours, _ = family
     # Of the longest text its beginning: learning merges within one word of 100 kB takes most of a minute.

@@ -60,6 +60,7 @@ def test_outputs_loss_and_gradients(model_type: str, options: dict[str, Any], tm
     assert ours.num_parameters() == theirs.num_parameters() - sum(computed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"num_beams": 4, "length_penalty": 0.2, "min_length": 6}])
 @pytest.mark.parametrize("model_type", SEQUENCES)
 def test_written_texts(model_type: str, options: dict[str, Any], tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_written_texts(model_type: str, options: dict[str, Any], tmp_path: Path)
     assert torch.equal(ours.generate(**source, max_new_tokens=20, **options), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", SEQUENCES)
 def test_files_go_both_ways(model_type: str, tmp_path: Path) -> None:
     theirs, ours = pair(model_type, tmp_path / "theirs")
@@ -206,6 +208,7 @@ def test_t5_with_words_of_its_own_for_what_it_writes(tmp_path: Path) -> None:
     assert model.head.scale == 1.0
 
 
+@pytest.mark.slow
 def test_marian_with_a_vocabulary_for_each_side(tmp_path: Path) -> None:
     apart = {"decoder_vocab_size": 83, "share_encoder_decoder_embeddings": False, "tie_word_embeddings": False}
     theirs, ours = pair("marian", tmp_path / "theirs", **apart)

@@ -49,6 +49,7 @@ def pair(folder: Path, **config: Any) -> tuple[Any, Any, dict[str, Any]]:
     return theirs, samovar.AutoModelForTableQuestionAnswering.from_pretrained(folder), batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_losses_and_gradients_equal_the_references(name: str, tmp_path: Path) -> None:
     theirs, ours, batch = pair(tmp_path, **KINDS[name])

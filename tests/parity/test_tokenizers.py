@@ -110,6 +110,7 @@ PADDED: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_texts_encode_as_in_the_reference(pair: tuple[Any, Any, Path], options: dict[str, Any]) -> None:
     ours, reference, _ = pair
@@ -119,6 +120,7 @@ def test_texts_encode_as_in_the_reference(pair: tuple[Any, Any, Path], options: 
     equal(ours(TEXTS, verbose=False, **options), reference(TEXTS, verbose=False, **options))
 
 
+@pytest.mark.slow
 def test_hard_texts_encode_as_in_the_reference(pair: tuple[Any, Any, Path]) -> None:
     """Control characters, emoji with joiners, many scripts, 100 kB without a space."""
     ours, reference, _ = pair
@@ -130,6 +132,7 @@ def test_hard_texts_encode_as_in_the_reference(pair: tuple[Any, Any, Path]) -> N
         assert ours.decode(ids, skip_special_tokens=True) == reference.decode(ids, skip_special_tokens=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [*OPTIONS[:5], {"truncation": "only_first", "max_length": 60}, OVERFLOW], ids=str)
 def test_pairs_encode_as_in_the_reference(pair: tuple[Any, Any, Path], options: dict[str, Any]) -> None:
     ours, reference, _ = pair
@@ -140,6 +143,7 @@ def test_pairs_encode_as_in_the_reference(pair: tuple[Any, Any, Path], options: 
     assert one.sequence_ids(0) == other.sequence_ids(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", PADDED, ids=str)
 def test_batches_pad_as_in_the_reference(pair: tuple[Any, Any, Path], options: dict[str, Any]) -> None:
     ours, reference, _ = pair
@@ -232,6 +236,7 @@ def corpus() -> list[str]:
     return [*train_texts(), *(f"{word} samovar boils over tea and {word}s" for word in ("low", "high", "wide"))] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [300, 450])
 def test_new_vocabularies_are_learned_as_by_the_reference(pair: tuple[Any, Any, Path], size: int) -> None:
     ours, reference, _ = pair

@@ -85,6 +85,7 @@ def test_the_search_for_answers_equals_the_references(tmp_path: Path) -> None:
             assert_close(key, found[key], value, None)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"use_mems": False}, {"num_beams": 2, "use_mems": False}])
 def test_written_texts_equal_the_references(options: dict[str, Any], tmp_path: Path) -> None:
@@ -137,6 +138,7 @@ def test_what_is_not_built_is_refused(tmp_path: Path) -> None:
         ours()
 
 
+@pytest.mark.slow
 def test_both_streams_learn(tmp_path: Path) -> None:
     _, ours = pair("XLNetLMHeadModel", tmp_path)
     ours.train()

@@ -24,6 +24,7 @@ TEXT_TASKS = [
 GOOD = "the [MASK] sat"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "head"), TEXT_TASKS)
 @pytest.mark.parametrize(
     ("value", "message"),

@@ -38,6 +38,7 @@ def test_the_import_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 1, 3, 64])
 def test_batched_answers_equal_single_ones(classify: Any, batch_size: int | None) -> None:
     single = [classify({"text": text}) for text in MANY]

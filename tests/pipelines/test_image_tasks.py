@@ -60,6 +60,7 @@ def test_images_in_any_form(build: Build, pictures: list[Image.Image], tmp_path:
     assert same(classify(torch.from_numpy(np.stack([array, array]))), [expected] * 2)
 
 
+@pytest.mark.slow
 def test_batched_images_equal_single_ones(build: Build, pictures: list[Image.Image]) -> None:
     classify = pipeline(model=build("vit", "ViTForImageClassification", **ANIMALS))
     single = [classify(picture) for picture in pictures]

@@ -44,6 +44,7 @@ def tagger() -> Any:
 
 
 # With an overlap of 3 only one of two neighbouring parts sees an entity of 3 tokens whole, wherever it stands.
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [STRIDE, 3])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_an_entity_at_every_place_around_a_seam_is_found_whole(tagger: Any, strategy: str, stride: int) -> None:
@@ -88,6 +89,7 @@ def token_tagger(vocabulary: list[str], tag_of: dict[str, int], window: int) -> 
     return pipeline("token-classification", model=model, tokenizer=tokenizer, ignore_labels=["O"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(("window", "stride"), [(12, 4), (12, 0), (12, 1), (11, 8), (20, 7)])
 def test_parts_give_what_the_whole_text_gives(strategy: str, window: int, stride: int) -> None:

@@ -29,6 +29,7 @@ def nli(build: Build) -> str:
     return build("bert", "BertForSequenceClassification", **NLI)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -102,6 +103,7 @@ ANSWERS = labels("contradiction", "entailment")
 TOPICS = {"food": ["soup", "bread", "tea"], "sport": ["tennis", "chess", "rugby"], "music": ["violin", "opera", "jazz"]}
 
 
+@pytest.mark.slow
 def test_a_trained_model_finds_the_topic() -> None:
     words = {word: topic for topic, members in TOPICS.items() for word in members}
     pairs = [(f"i like {word}", f"This example is {topic}.", topic) for word in words for topic in TOPICS]
@@ -157,6 +159,7 @@ def test_choices_equal_the_reference_model(build: Build) -> None:
     assert same(list(choose(iter(ASKED), batch_size=2)), found, 1e-6)
 
 
+@pytest.mark.slow
 def test_a_trained_model_chooses(build: Build) -> None:
     words = {word: topic for topic, members in TOPICS.items() for word in members}
     tokenizer = word_tokenizer([f"what is {word} ? {topic}" for word, topic in words.items()], pair=True)
@@ -198,6 +201,7 @@ def test_bad_choices(build: Build, value: Any, message: str) -> None:
 # Sentence similarity --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_similarity_of_a_sentence_transformer() -> None:
     alike = pipeline("sentence-similarity", model=minilm_folder())
     asked = {

@@ -55,6 +55,7 @@ def checkpoint(folder: Path, seed: int, **config: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sequential", [False, True])
 @pytest.mark.parametrize("config", [{}, {"num_aggregation_labels": 0, "aggregation_labels": None}])
 def test_answers_equal_the_references(config: dict[str, Any], sequential: bool, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def by_hand(folder: str, texts: list[str], **options: Any) -> list[list[int]]:
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "name"),
     [("text2text-generation", "generated"), ("summarization", "summary"), ("translation", "translation")],
@@ -129,6 +130,7 @@ def test_bad_input(folder: str) -> None:
     assert ours([]) == []
 
 
+@pytest.mark.slow
 def test_masks_are_filled_by_a_bart(folder: str) -> None:
     ours, theirs = pipeline("fill-mask", model=folder), transformers.pipeline("fill-mask", model=folder, device="cpu")
     masked = ["the <mask> sat on the mat", "anna likes <mask> and <mask>"]

@@ -59,6 +59,7 @@ def of_reference(folder: str, prompts: list[str], **options: Any) -> list[Any]:
     return [reference(folder)(prompt, **options) for prompt in prompts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -200,6 +201,7 @@ def test_bad_arguments(write: Any) -> None:
         write([{"role": "user", "content": "cat"}, {"text": "dog", "content": ""}])
 
 
+@pytest.mark.slow
 def test_a_stream_gives_the_same_text_in_pieces(write: Any, learned: Any) -> None:
     whole = write(PROMPTS[0], return_full_text=False, do_sample=False, max_new_tokens=30)[0]["generated_text"]
     assert "".join(write(PROMPTS[0], stream=True, do_sample=False, max_new_tokens=30)) == whole
@@ -225,6 +227,7 @@ def large_tensors() -> int:
     return sum(type(one) is torch.Tensor and one.numel() > 500 for one in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_leaving_a_stream_stops_the_work_and_frees_its_memory(learned: Any) -> None:
     list(learned("the capital", stream=True))
     before = large_tensors()
@@ -291,6 +294,7 @@ def talk(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"return_full_text": False}, {"continue_final_message": False}])
 def test_chats_equal_the_reference(talk: str, options: dict[str, Any]) -> None:
     ours = pipeline("text-generation", model=talk, **GREEDY, **options)

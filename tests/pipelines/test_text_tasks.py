@@ -119,6 +119,7 @@ def test_long_texts_are_cut_with_one_warning(build: Build, caplog: pytest.LogCap
     assert not [record for record in caplog.records if record.name.startswith("samovar.pipelines")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
 def test_token_classification_equals_the_reference(build: Build, strategy: str) -> None:
     folder = build("bert", "BertForTokenClassification", **labels(*TAGS))
@@ -217,6 +218,7 @@ def test_targets_that_cannot_be(build: Build, caplog: pytest.LogCaptureFixture) 
 GENRES = {"love": ["kiss", "heart"], "war": ["tank", "sword"], "space": ["rocket", "planet"]}
 
 
+@pytest.mark.slow
 def test_a_trained_model_gives_several_labels() -> None:
     """Each word stands for a genre; a text may have none, one or all of them."""
     words = [word for members in GENRES.values() for word in members]

@@ -51,6 +51,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return name, str(folder)
 
 
+@pytest.mark.slow
 def test_texts_and_answers_are_marked_with_their_languages(family: tuple[str, str]) -> None:
     name, folder = family
     kind, source, target = FAMILIES[name]

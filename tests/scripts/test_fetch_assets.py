@@ -72,6 +72,7 @@ def test_other_archive_of_the_same_name_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [script.ENCODER.archive]
 
 
+@pytest.mark.slow
 def test_unreachable_index_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"CONFIG_FILE": "/dev/null", "INDEX_URL": "http://127.0.0.1:9/", "RETRIES": "0"}.items():
         monkeypatch.setenv(f"PIP_{name}", value)

@@ -31,6 +31,7 @@ def checkpoint(folder: Path, labels: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [1, 3])
 def test_scores_equal_the_reference(tmp_path: Path, labels: int) -> None:
     from sentence_transformers import CrossEncoder as Reference
@@ -55,6 +56,7 @@ def test_scores_equal_the_reference(tmp_path: Path, labels: int) -> None:
     assert mine.predict([]).shape == ((0,) if labels == 1 else (0, 3))
 
 
+@pytest.mark.slow
 def test_ranking_equals_the_reference(tmp_path: Path) -> None:
     from sentence_transformers import CrossEncoder as Reference
 
@@ -68,6 +70,7 @@ def test_ranking_equals_the_reference(tmp_path: Path) -> None:
         np.testing.assert_allclose([hit["score"] for hit in a], [hit["score"] for hit in b], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_activation_travels_both_ways(tmp_path: Path) -> None:
     from sentence_transformers import CrossEncoder as Reference
 
@@ -86,6 +89,7 @@ def test_a_plain_encoder_gets_a_new_head() -> None:
     assert CrossEncoder(minilm_folder(), num_labels=4, device="cpu").predict(PAIRS[:2]).shape == (2, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [["alone"], [("a", "b"), ("a",)], [("a", 5)], [None]])
 def test_what_is_no_pair(tmp_path: Path, given: Any) -> None:
     with pytest.raises(InputTypeError, match="A pair of texts expected"):

@@ -93,6 +93,7 @@ def test_tokens_and_features(ours: SentenceTransformer, theirs: Any) -> None:
     assert features[1]["sentence_embedding"].shape == (384,)
 
 
+@pytest.mark.slow
 def test_query_and_document_prompts(theirs: Any) -> None:
     prompts = {"query": "query: ", "passage": "passage: "}
     model = SentenceTransformer(minilm_folder(), prompts=prompts, device="cpu")
@@ -196,6 +197,7 @@ def test_truncation_inside_a_block(ours: SentenceTransformer) -> None:
     assert ours.encode(TEXTS[:2]).shape == (2, 384)
 
 
+@pytest.mark.slow
 def test_half_precision_stays_close(ours: SentenceTransformer) -> None:
     half = SentenceTransformer(minilm_folder(), device="cpu", model_kwargs={"dtype": "bfloat16"})
     mine, full = half.encode(TEXTS[:20]), ours.encode(TEXTS[:20])

@@ -98,6 +98,7 @@ def test_similarity_of_the_reference(theirs: Any, reference: Any, tmp_path: Path
     assert_same("EmbeddingSimilarityEvaluator", theirs, reference, tmp_path, FIRST, SECOND, SCORES, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -115,6 +116,7 @@ def test_triplets_of_the_reference(theirs: Any, reference: Any, tmp_path: Path, 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -130,6 +132,7 @@ def test_retrieval_of_the_reference(theirs: Any, reference: Any, tmp_path: Path,
     assert_same("InformationRetrievalEvaluator", theirs, reference, tmp_path, QUERIES, CORPUS, RELEVANT, **options)
 
 
+@pytest.mark.slow
 def test_our_model_measures_as_theirs(ours: SentenceTransformer) -> None:
     from sentence_transformers import SentenceTransformer as Reference
 
@@ -143,6 +146,7 @@ def test_our_model_measures_as_theirs(ours: SentenceTransformer) -> None:
         assert ours.evaluate(evaluator) == pytest.approx(evaluator(theirs), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_from_input_examples(ours: SentenceTransformer) -> None:
     pairs = [InputExample(texts=[a, b], label=score) for a, b, score in zip(FIRST, SECOND, SCORES, strict=True)]
     plain = evaluators.EmbeddingSimilarityEvaluator(FIRST, SECOND, SCORES)(ours)
@@ -175,6 +179,7 @@ def words(tied: Any, count: int) -> list[str]:
     return found[:: len(found) // count][:count]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
 def test_ties_rank_by_id_whatever_the_chunks(
     tied: Any, reference: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
@@ -207,6 +212,7 @@ def test_ranking_holds_no_full_matrix(ours: SentenceTransformer, monkeypatch: py
     assert bounded == pytest.approx(whole)
 
 
+@pytest.mark.slow
 def test_predictions_are_written(ours: SentenceTransformer, tmp_path: Path) -> None:
     evaluator = evaluators.InformationRetrievalEvaluator(
         QUERIES, CORPUS, RELEVANT, map_at_k=[10], write_predictions=True, name="dev"

@@ -96,6 +96,7 @@ def test_static_embeddings_both_ways(tmp_path: Path) -> None:
         models.StaticEmbedding(tokenizer)
 
 
+@pytest.mark.slow
 def test_saving_is_atomic_and_keeps_the_card(tmp_path: Path) -> None:
     ours = all_modules()
     (tmp_path / "README.md").write_text("written by hand", "utf-8")

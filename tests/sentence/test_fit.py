@@ -137,6 +137,7 @@ def test_real_snippets_teach_the_real_weights(tmp_path: Path) -> None:
     assert [line.split(",")[:2] for line in table.splitlines()[1:]] == [["0", "-1"], ["1", "-1"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
     [
@@ -202,6 +203,7 @@ def test_less_can_be_better(tmp_path: Path) -> None:
     assert_weights(weights(SentenceTransformer(tmp_path, device="cpu")), evaluator.seen[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"evaluator": Score(0.9, 0.1), "save_best_model": False}, {"evaluator": Score(*[np.nan] * 2)}]
 )
@@ -353,6 +355,7 @@ def run(model: Any, objectives: Any, **options: Any) -> None:
     fit(model, objectives, **{"show_progress_bar": False, "warmup_steps": 0} | options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("examples", "error", "said"),
     [

@@ -126,6 +126,7 @@ def test_matryoshka_of_the_reference(theirs: Any, reference: Any, kind: str, cou
     assert_same(value_and_gradients(theirs, run(losses)), value_and_gradients(theirs, run(reference)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count", "labels"), WRAPPED, ids=lambda value: str(value)[:20])
 def test_our_model_gives_the_loss_of_theirs(
     ours: SentenceTransformer, theirs: Any, reference: Any, kind: str, count: int, labels: Tensor | None
@@ -184,6 +185,7 @@ def watched(ours: SentenceTransformer) -> Iterator[tuple[SentenceTransformer, Wa
     encoder.requires_grad_(True)
 
 
+@pytest.mark.slow
 def test_cached_embeds_mini_batches_without_keeping_or_padding_them(
     watched: tuple[SentenceTransformer, Watch],
 ) -> None:
@@ -204,6 +206,7 @@ def test_cached_embeds_mini_batches_without_keeping_or_padding_them(
     assert kept.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_cached_replays_dropout(watched: tuple[SentenceTransformer, Watch], wrapped: bool) -> None:
     """The gradients are those of one graph over mini-batches that drew the same masks."""
@@ -244,6 +247,7 @@ def test_cached_leaves_the_random_state_as_the_forward_pass_left_it(
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_cached_scores_in_bands(theirs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("samovar.sentence.losses.cached.SCORES_AT_ONCE", 2 * 10)
     shapes: list[tuple[int, ...]] = []
@@ -273,6 +277,7 @@ def test_cached_takes_features_without_a_batch_axis() -> None:
     )
 
 
+@pytest.mark.slow
 def test_cached_scales_with_what_comes_after_it(theirs: Any) -> None:
     loss = losses.CachedMultipleNegativesRankingLoss(theirs, mini_batch_size=2)
     once = value_and_gradients(theirs, lambda: loss(columns(theirs, 2), None))

@@ -93,6 +93,7 @@ def test_communities_equal_the_reference(threshold: float, least: int) -> None:
     assert len(taken) == len(set(taken))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [{}, {"query_chunk_size": 37, "corpus_chunk_size": 90}])
 def test_pairs_equal_the_reference(sizes: dict[str, int]) -> None:
     embeddings = rows(200)

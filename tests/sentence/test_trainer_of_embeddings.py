@@ -47,6 +47,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_a_plain_loop_gives_the_same(tmp_path: Path) -> None:
     model = small()
     trainer = SentenceTransformerTrainer(model, arguments(tmp_path, max_grad_norm=0), ROWS)
@@ -74,6 +75,7 @@ def test_a_plain_loop_gives_the_same(tmp_path: Path) -> None:
         torch.testing.assert_close(model.state_dict()[name], tensor, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluators_rank_models_and_runs_go_on(tmp_path: Path) -> None:
     evaluator = EmbeddingSimilarityEvaluator(
         [row["one"] for row in ROWS], [row["other"] for row in ROWS], [row["score"] for row in ROWS], name="films"

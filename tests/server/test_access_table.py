@@ -128,6 +128,7 @@ def repository_of(session, person, kind):
     return session.scalars(select(Repository).where(Repository.name == name)).one()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("person", "token", "kind"), COMBINATIONS)
 def test_rights_are_those_of_the_person_narrowed_by_the_token(world, person, token, kind):
     who, expected = caller(world, person, token), rights(person, token, kind)
@@ -151,6 +152,7 @@ def test_rights_are_those_of_the_person_narrowed_by_the_token(world, person, tok
                 assert type(refused.value) is (UnauthenticatedError if person == "nobody" else ForbiddenError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("person", "token"), sorted({pair[:2] for pair in COMBINATIONS}))
 def test_lists_show_what_is_seen_and_nothing_else(world, person, token):
     who = caller(world, person, token)
@@ -160,6 +162,7 @@ def test_lists_show_what_is_seen_and_nothing_else(world, person, token):
     assert listed == seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("person", "token"), sorted({pair[:2] for pair in COMBINATIONS}))
 def test_files_of_a_gated_repository_are_for_members_and_those_let_in(world, person, token):
     who = caller(world, person, token)

@@ -71,6 +71,7 @@ def there(paths: list[Path]) -> list[bool]:
     return [path.is_dir() for path in paths]
 
 
+@pytest.mark.slow
 def test_what_is_no_head_goes_and_what_is_needed_stays(bare):
     alice = bare.user("alice")
     made, other = Made(bare, alice, "a"), Made(bare, alice, "b")
@@ -116,6 +117,7 @@ def test_a_deleted_repository_leaves_nothing_at_once(bare):
     assert there([*stays.former, *stays.present]) == [True] * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["start", "collect", "repair"])
 def test_every_way_of_clearing_leaves_what_is_held(bare, way):
     made = Made(bare, bare.user("alice"), "a")

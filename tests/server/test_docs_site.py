@@ -61,6 +61,7 @@ def anchors(html: str) -> set[str]:
     return {unescape(one) for one in re.findall(r'\bid="([^"]+)"', html)}
 
 
+@pytest.mark.slow
 def test_every_public_name_has_words_and_a_place_in_the_reference():
     stub = Path(samovar.__file__).with_suffix(".pyi")
     without_words, without_place = [], []
@@ -118,6 +119,7 @@ def test_no_link_of_the_whole_site_is_dead(hub):
     assert len([path for path in pages if path.startswith("/docs/api/")]) > 100
 
 
+@pytest.mark.slow
 def test_static_pages_lead_only_to_files_that_are_there(site):
     dead = []
     for path in site.rglob("*.html"):
@@ -183,6 +185,7 @@ def test_docstrings_become_pages():
     assert summary("One thing. Another.\n\nMore.") == "One thing."
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_documentation(tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -119,6 +119,7 @@ DAMAGE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_found(filled, damage):
     do, said = DAMAGE[damage]
@@ -129,6 +130,7 @@ def test_damage_is_found(filled, damage):
     assert all(line.startswith("broken: ") for line in lines)
 
 
+@pytest.mark.slow
 def test_the_command_says_so_to_people_and_programs(filled):
     assert check(filled) == (0, "")
     object_of(filled).unlink()
@@ -145,6 +147,7 @@ def test_changed_bytes_of_the_same_length_are_found_by_reading(filled):
     assert "its bytes have changed" in line
 
 
+@pytest.mark.slow
 def test_leftovers_are_listed_and_removed(filled):
     folder = folder_of(filled)
     aside = folder.with_name("77.deleted")
@@ -167,6 +170,7 @@ def test_leftovers_are_listed_and_removed(filled):
     assert folder.exists()
 
 
+@pytest.mark.slow
 def test_what_was_announced_is_read_again(filled):
     change(filled, "UPDATE repositories SET sha = NULL")
     change(filled, "INSERT INTO pending_refreshes (repository_id, since) SELECT id, '2020-01-01' FROM repositories")

@@ -220,6 +220,7 @@ def test_a_reference_cannot_be_the_folder_of_another_even_when_packed(folder):
             references.move(repo, {name: (None, oid)})
 
 
+@pytest.mark.slow
 def test_a_lock_that_somebody_left_behind_holds_nobody_up(folder):
     first = commit(folder, put(a=b"1"))
     repo = pygit2.Repository(str(folder))

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import samovar.server
 
 ROOT = Path(samovar.server.__file__).parent
@@ -29,6 +31,7 @@ def imports() -> Iterator[tuple[Path, str]]:
                 yield path.relative_to(ROOT), node.module
 
 
+@pytest.mark.slow
 def test_layers_import_only_what_lies_below():
     upward = []
     for path, module in imports():
@@ -38,10 +41,12 @@ def test_layers_import_only_what_lies_below():
     assert not upward
 
 
+@pytest.mark.slow
 def test_nothing_of_the_model_side_is_imported():
     assert not [(str(path), module) for path, module in imports() if module.split(".")[1] not in SHARED]
 
 
+@pytest.mark.slow
 def test_the_server_starts_without_torch_and_without_readers_of_data():
     code = (
         "import importlib, sys; from samovar.server import app;"

@@ -244,6 +244,7 @@ def test_the_search_index_is_told_now_and_then(database):
     assert downloads_of(database)[2][2] > first
 
 
+@pytest.mark.slow
 def test_what_could_not_be_written_stays_counted(database):
     counter = Downloads()
     counter.count(3, "a", Caller(address="192.0.2.1"))

@@ -47,6 +47,7 @@ def ask(hub, address, times=1, path="/api/models", **headers):
     return answer
 
 
+@pytest.mark.slow
 def test_an_address_that_asks_too_often_is_told_when_to_come_back(narrow):
     assert ask(narrow, "203.0.113.1", RATE).status_code == 200
     refused = ask(narrow, "203.0.113.1")
@@ -62,6 +63,7 @@ def test_an_address_that_asks_too_often_is_told_when_to_come_back(narrow):
     assert ask(narrow, "203.0.113.1", path="/nobody/at-all").status_code == 404  # Files have a bucket of their own.
 
 
+@pytest.mark.slow
 def test_an_account_has_a_bucket_of_its_own_wherever_it_asks_from(narrow, its_people):
     headers = its_people.bearer(its_people.user())
     assert ask(narrow, "203.0.113.3", RATE).status_code == 200
@@ -72,6 +74,7 @@ def test_an_account_has_a_bucket_of_its_own_wherever_it_asks_from(narrow, its_pe
     assert ask(narrow, "203.0.113.6", **other).status_code == 200
 
 
+@pytest.mark.slow
 def test_inventing_tokens_brings_nothing(narrow):
     for number in range(RATE):
         answer = ask(narrow, "203.0.113.7", authorization=f"Bearer hf_{number}")
@@ -79,6 +82,7 @@ def test_inventing_tokens_brings_nothing(narrow):
     assert is_refused(narrow, "203.0.113.7", authorization="Bearer hf_new")
 
 
+@pytest.mark.slow
 def test_a_machine_of_its_own_is_not_limited(narrow):
     for _ in range(RATE + 5):
         assert httpx.get(f"{narrow.url}/api/models").status_code == 200
@@ -120,6 +124,7 @@ def test_buckets_take_a_bounded_memory(monkeypatch):
     assert rates.wait(rate, "999") > 0  # The newest are kept.
 
 
+@pytest.mark.slow
 def test_an_account_stores_no_more_than_its_quota(narrow, its_people):
     user, admin = its_people.user(), its_people.user(admin=True)
     client = its_people.client(user)

@@ -278,6 +278,7 @@ def test_signing_up_is_limited(hub):
     assert answers[-1] == 429
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign_up", ["invitation", "closed"])
 def test_who_may_sign_up_is_a_setting(tmp_path, sign_up):
     hub = RunningHub(tmp_path / "hub", sign_up=sign_up)

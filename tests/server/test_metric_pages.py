@@ -100,6 +100,7 @@ SPREAD = [name for name, spec in all_metrics().items() if not spec.function.__mo
           and name != "meteor"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPREAD)
 def test_an_example_typed_gives_the_librarys_value(library, name):
     spec = library.described().metrics[name]
@@ -172,6 +173,7 @@ def test_hostile_values_get_a_clear_message(library):
     assert computed(library, "f1", predictions="1\n0", references="1\n0") == {"f1": 1.0}
 
 
+@pytest.mark.slow
 def test_whoever_computes_too_long_is_stopped_alone(tmp_path):
     """A pattern that backtracks for ever; the next visitor gets an answer from a new process."""
     library = Library(read_settings(data=tmp_path), longest=20.0)

@@ -97,6 +97,7 @@ def test_every_cut_of_a_short_body():
         assert found[0][2] == b"12345"
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_content():
     def pieces():
         yield b'{"key":"file","value":{"path":"x","content":"'

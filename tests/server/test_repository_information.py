@@ -193,6 +193,7 @@ def test_trending_counts_the_last_days(bare):
     assert bare.row(liked).trending_score == 0
 
 
+@pytest.mark.slow
 def test_jobs_run_at_once_and_end(bare):
     number = bare.repository(bare.user("ann"), "unread")
     with bare.hub.database.write() as session:

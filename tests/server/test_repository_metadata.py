@@ -39,6 +39,7 @@ def config(**values) -> bytes:
     return json.dumps(values).encode()
 
 
+@pytest.mark.slow
 def test_a_real_checkpoint(bare, ann):
     folder = minilm_folder()
     number = bare.repository(ann, "minilm")
@@ -142,6 +143,7 @@ def header(value: object) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forged", [
     b"", b"\0", struct.pack("<Q", 2**63), struct.pack("<Q", 2**64 - 1) + b"{}", struct.pack("<Q", 1000) + b"{}",
     struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 2) + b"{]", struct.pack("<Q", 0), b"\x80\x02cos\nsystem\n",

@@ -218,6 +218,7 @@ def test_answers_are_those_of_a_naive_filter(tmp_path, seed):
     agrees(library, SearchIndex(library.database), 30)
 
 
+@pytest.mark.slow
 def test_compacting_changes_no_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(index_module, "LEAST", 5)
     library = Library(tmp_path, 99)
@@ -237,6 +238,7 @@ def test_compacting_changes_no_answer(tmp_path, monkeypatch):
     assert table.count == len(library.models) + table.dead
 
 
+@pytest.mark.slow
 def test_changes_while_compacting_are_not_lost(tmp_path, monkeypatch):
     library = Library(tmp_path, 7)
     library.change(100)
@@ -267,6 +269,7 @@ def test_a_database_that_was_put_back_is_read_anew(tmp_path):
     agrees(library, index, 30)
 
 
+@pytest.mark.slow
 def test_pages_survive_changes_in_between(tmp_path):
     library = Library(tmp_path, 11)
     library.change(300)

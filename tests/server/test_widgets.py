@@ -145,6 +145,7 @@ def test_answers_are_drawn_and_escaped():
         shown("image-to-image", {"file": '"><script>'}, {})
 
 
+@pytest.mark.slow
 def test_files_of_workers():
     assert Image.open(io.BytesIO(base64.b64decode(plain(Image.new("L", (3, 2)))))).size == (3, 2)
     sound = answered({"audio": [[0.0, 0.5, -2.0]], "sampling_rate": 8000})

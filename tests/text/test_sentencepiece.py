@@ -60,6 +60,7 @@ def total(model: SentencePieceModel, ids: list[int]) -> float:
     return math.fsum(scores.get(model.pieces[index].kind, model.pieces[index].score) for index in ids)
 
 
+@pytest.mark.slow
 def test_the_file_is_read_whole(trained: tuple[Any, ...]) -> None:
     theirs, model, rust = trained
     assert [piece.text for piece in model.pieces] == [theirs.id_to_piece(i) for i in range(theirs.get_piece_size())]
@@ -69,6 +70,7 @@ def test_the_file_is_read_whole(trained: tuple[Any, ...]) -> None:
     assert rust.get_vocab() == {piece.text: index for index, piece in enumerate(model.pieces)}
 
 
+@pytest.mark.slow
 def test_hard_texts_get_the_same_ids_and_text_back(trained: tuple[Any, ...]) -> None:
     theirs, model, rust = trained
     equal = 0
@@ -85,6 +87,7 @@ def test_hard_texts_get_the_same_ids_and_text_back(trained: tuple[Any, ...]) -> 
     assert equal >= len(HARD) - 3
 
 
+@pytest.mark.slow
 def test_a_tokenizer_json_keeps_all_of_it(trained: tuple[Any, ...]) -> None:
     _, _, rust = trained
     again = RustTokenizer.from_str(rust.to_str())
@@ -126,6 +129,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_model(tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.slow
 def test_a_cut_file_is_named(whole: Path, tmp_path: Path) -> None:
     content = whole.read_bytes()
     path = tmp_path / "spiece.model"
@@ -135,6 +139,7 @@ def test_a_cut_file_is_named(whole: Path, tmp_path: Path) -> None:
             read_sentencepiece(path)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_never_raises_anything_else(whole: Path, tmp_path: Path) -> None:
     content = bytearray(whole.read_bytes())
     path = tmp_path / "spiece.model"

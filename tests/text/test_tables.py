@@ -55,6 +55,7 @@ def outcome(tokenizer: Any, *arguments: Any, **options: Any) -> Any:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_tables_equal_the_references(seed: int, tokenizers: tuple[Any, Any]) -> None:
     theirs, ours = tokenizers
@@ -78,6 +79,7 @@ def test_tables_equal_the_references(seed: int, tokenizers: tuple[Any, Any]) -> 
     assert all(torch.equal(together[name], value) for name, value in expected.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [
     {"cell_trim_length": 1}, {"cell_trim_length": 3}, {"strip_column_names": True}, {"max_row_id": 5},
     {"max_column_id": 3}, {"min_question_length": 6}, {"max_question_length": 6}, {"do_lower_case": False},
@@ -99,6 +101,7 @@ def test_cells_and_questions_are_cut_into_the_same_pieces(tokenizers: tuple[Any,
         assert ours.tokenize(text) == theirs.tokenize(text), text
 
 
+@pytest.mark.slow
 def test_quantities_equal_the_references() -> None:
     draw = random.Random(0)
     for _ in range(5000):

@@ -69,6 +69,7 @@ def test_a_table_a_trainer_and_a_folder(tmp_path: Path) -> None:
     assert np.mean(np.array(found) == data["label"]) > 0.9
 
 
+@pytest.mark.slow
 def test_the_native_loop() -> None:
     tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
     data = datasets.Dataset.from_pandas(table(32), preserve_index=False)

@@ -65,6 +65,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run(tmp_path: Path) -> None:
     trainer = run(tmp_path / "run <i>")
     folder = tmp_path / "run <i>" / "report"
@@ -88,6 +89,7 @@ def test_the_report_of_a_run(tmp_path: Path) -> None:
     assert [float(row["loss"]) for row in rows if row["loss"]] == learner.losses(trainer)
 
 
+@pytest.mark.slow
 def test_figures_of_the_user_are_left_alone(tmp_path: Path) -> None:
     import matplotlib
     import matplotlib.pyplot as plt
@@ -118,6 +120,7 @@ def test_without_matplotlib_the_page_has_its_curves(tmp_path: Path, monkeypatch:
 # Cards ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_card(tmp_path: Path) -> None:
     trainer = run(tmp_path / "films")
     trainer.create_model_card(
@@ -148,6 +151,7 @@ def test_the_card(tmp_path: Path) -> None:
     assert (again.data.license, again.data.language) == ("apache-2.0", "en")
 
 
+@pytest.mark.slow
 def test_the_card_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     learner.model().save_pretrained(tmp_path / "secret" / "start")
     model = type(learner.model()).from_pretrained(tmp_path / "secret" / "start")
@@ -252,6 +256,7 @@ def test_which_boards_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
         tracker_callbacks(["trackio"])
 
 
+@pytest.mark.slow
 def test_a_board_that_fails_does_not_stop_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Tracker):
         package, name = "json", "broken"

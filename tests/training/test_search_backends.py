@@ -18,6 +18,7 @@ def fixed(trial: Any) -> dict[str, Any]:
     return {"learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -71,6 +72,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, name: str, mo
         hyperparameter_search(first, backend=name, n_trials=1)
 
 
+@pytest.mark.slow
 def test_a_job_travels_to_another_process(tmp_path: Path) -> None:
     import pickle
 

@@ -118,6 +118,7 @@ def tagged(count: int = 32) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tokens", "causal", "rows"])
 def test_four_times_two_is_eight(kind: str, tmp_path: Path) -> None:
     results = []
@@ -203,6 +204,7 @@ class Stream(IterableDataset):
         return iter(learner.rows())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["list", "datasets", "pandas", "torch", "workers"])
 def test_data_of_every_kind_trains_alike(form: str, tmp_path: Path) -> None:
     wanted = learner.trainer(tmp_path)
@@ -400,6 +402,7 @@ def test_callbacks_see_each_event_and_decide(tmp_path: Path) -> None:
 # Numbers and memory -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"bf16": True}, {"gradient_checkpointing": True}, {"full_determinism": True}])
 def test_other_ways_to_the_same(options: dict[str, Any], tmp_path: Path) -> None:
     plain = learner.trainer(tmp_path)
@@ -430,6 +433,7 @@ def test_compiled(tmp_path: Path) -> None:
     assert type(other.model).from_pretrained(tmp_path / "saved").config.hidden_size == 16
 
 
+@pytest.mark.slow
 def test_a_module_of_ones_own(tmp_path: Path) -> None:
     class Line(torch.nn.Module):
         def __init__(self) -> None:

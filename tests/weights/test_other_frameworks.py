@@ -94,6 +94,7 @@ def answer(model: Any) -> torch.Tensor:
     return (model(ids, decoder_input_ids=ids) if model.config.model_type in SEQUENCES else model(ids)).logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model_type", "auto", "scope", "flax", "tensorflow"), KINDS, ids=[kind[0] for kind in KINDS])
 def test_flax_and_tensorflow_checkpoints_are_the_pytorch_one(
     model_type: str, auto: str, scope: str, flax: tuple[str, ...], tensorflow: tuple[str, ...], tmp_path: Path

@@ -71,6 +71,7 @@ except SaveError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_folder_whole(tmp_path: Path) -> None:
     folder = bert(tmp_path / "model")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
