@@ -23,7 +23,7 @@ test: test-programs $(RUNS_TESTS) lint test-assets ## style, types and all tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: test-programs $(RUNS_TESTS) test-assets ## the tests that take seconds
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-clients: $(RUNS_TESTS) ## the Hub against several versions of its stock client (CLIENTS="0.36 newest")
 	@$(BIN)/python scripts/test_clients.py
