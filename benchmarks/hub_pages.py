@@ -245,16 +245,10 @@ def main() -> None:
     lines += [row(name, one) for name, one in found.items()]
     slowest, heaviest = max(found, key=lambda name: found[name].p50), max(found, key=lambda name: found[name].largest)
     rows = [
-        Row(
-            f"Hub: {name} ({options.models:,} models), half of the answers within",
-            f"{found[name].p50:.0f} ms",
-            "",
-            None,
-            f"≤ {MILLISECONDS:.0f} ms",
-            found[name].p50 <= MILLISECONDS,
-        )
+        Row(f"Hub: {name} ({options.models:,} models), half of the answers within", f"{found[name].p50:.0f} ms", "",
+            None, f"≤ {MILLISECONDS:.0f} ms", found[name].p50 <= MILLISECONDS)
         for name in dict.fromkeys(("all models", "three filters and a word", "a model, its card long", slowest))
-    ]
+    ]  # fmt: skip
     rows += [
         Row(f"Hub: the heaviest page ({heaviest}), as sent", f"{found[heaviest].largest / 1000:.0f} kB", "", None,
             f"≤ {BYTES // 1000} kB", found[heaviest].largest <= BYTES),

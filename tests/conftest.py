@@ -34,7 +34,7 @@ os.environ["HF_XET_CACHE"] = SENT.name
 # Assertions inside the parity harness, which other tests use as well, say what differs as those in test files do.
 pytest.register_assert_rewrite("harness")
 
-# Files of which one test takes minutes. They begin first, lest a worker be left with one of them when the others end.
+# Files of few tests that take minutes. They begin first, lest a worker be left with one of them when the others end.
 LONG = (
     "examples/test_demo.py", "docs/test_blocks.py", "examples/test_walkthrough.py", "examples/test_text_examples.py",
     "examples/test_examples.py", "export/test_onnx.py", "export/test_jax.py",

@@ -237,12 +237,8 @@ def test_language(task: str, kind: str, encoder: Path, decoder: Path, tmp_path: 
         assert pipeline("fill-mask", model=str(tmp_path / "out"))("the samovar [MASK] and")[0]["token_str"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("task", "columns", "epochs"),
-    [("summarization", ("document", "summary"), 2), ("translation", ("en", "ru"), 40)],
-)
-def test_a_text_for_a_text(task: str, columns: tuple[str, str], epochs: int, writer: Path, tmp_path: Path) -> None:
+def rewriting(task: str, columns: tuple[str, str], epochs: int, writer: Path, tmp_path: Path) -> dict[str, float]:
+    """Train a model that writes a word for a town; what it measured."""
     towns = {"Riga": "north", "Paris": "west", "Oslo": "snow", "Tula": "east"}
     rows = [(town, towns[town]) for _ in range(24) for town in towns]
     data = written(pd.DataFrame(rows, columns=columns), tmp_path / "towns.csv")
@@ -251,10 +247,20 @@ def test_a_text_for_a_text(task: str, columns: tuple[str, str], epochs: int, wri
         "--max-length", 16,
     )  # fmt: skip
     assert run(task, writer, data, tmp_path / "out", *more) == 0
-    assert found(tmp_path / "out")["eval_loss"] < 6
-    if epochs == 2:
-        return
-    assert found(tmp_path / "out")["eval_chrf"] > 90
+    return found(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_summaries(writer: Path, tmp_path: Path) -> None:
+    metrics = rewriting("summarization", ("document", "summary"), 2, writer, tmp_path)
+    log = pd.read_csv(tmp_path / "out" / "report" / "log.csv")
+    assert metrics["eval_loss"] < log["loss"].dropna().iloc[0] / 1.5
+    assert AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").config.is_encoder_decoder
+
+
+@pytest.mark.slow
+def test_translations(writer: Path, tmp_path: Path) -> None:
+    assert rewriting("translation", ("en", "ru"), 40, writer, tmp_path)["eval_chrf"] > 90
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     source = tokenizer("Oslo", return_tensors="pt", return_token_type_ids=False)

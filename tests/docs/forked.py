@@ -1,4 +1,7 @@
-"""`samovar …` for a shell, as a copy of the process whose socket is at $DOCS_FORKS: see `tests/forks.py`."""
+"""`samovar …` for a shell, as a copy of the process whose socket is at $DOCS_FORKS: see `tests/forks.py`.
+
+It asks as `Forks.start` does there, and imports nothing for it: Python is started once more for each line of a page.
+"""
 
 from __future__ import annotations
 

@@ -21,11 +21,12 @@ from running_hub import IMPORTED, RunningHub
 from assets import minilm_folder
 
 HERE = Path(__file__).parent
-# What commands of the library import; those of the Hub are its own.
+# What takes seconds to import and is imported late, when something is first trained or exported.
 SLOW = (
     "accelerate", "datasets", "pandas", "sklearn.metrics", "torch._dynamo", "torch.distributed.fsdp", "torch.export",
     "matplotlib.backends.backend_agg", "onnxscript", "onnxruntime",
 )  # fmt: skip
+# What commands of the library import; those of the Hub are its own.
 COMMANDS = (
     *SLOW, "samovar.auto", "samovar.text.load", "samovar.pipelines.factory",
     "samovar.pipelines.batching", "samovar.architectures.bert", "samovar.training.trainer", "samovar.sentence",

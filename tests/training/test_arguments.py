@@ -51,6 +51,8 @@ def test_older_spellings_are_taken_with_one_note(caplog: pytest.LogCaptureFixtur
         ({"eval_strategy": "epochs"}, "eval_strategy='epochs' is not known.*\n.*epoch"),
         ({"lr_scheduler_type": "cosin"}, "'cosin' is not known.*\n.*cosine"),
         ({"optim": "adam"}, "optim='adam' is not known"),
+        ({"torch_compile_backend": "inducto"}, "torch_compile_backend='inducto' is not known.*\n.*inductor"),
+        ({"torch_compile_mode": "fast"}, "torch_compile_mode='fast' is not known"),
         ({"per_device_train_batch_size": 0}, "must be above 0, got 0"),
         ({"gradient_accumulation_steps": -1}, "must be above 0"),
         ({"bf16": True, "fp16": True}, "exclude each other"),
@@ -75,6 +77,9 @@ def test_what_follows_from_what() -> None:
     assert TrainingArguments("out", warmup_steps=0.2).get_warmup_steps(50) == 10
     assert TrainingArguments("out", warmup_steps=3, warmup_ratio=0.5).get_warmup_steps(50) == 3
     assert args.steps_of(0.25, 40) == 10
+    assert [TrainingArguments("out", **{name: value}).torch_compile
+            for name, value in (("seed", 1), ("torch_compile_backend", "eager"), ("torch_compile_mode", "default"))
+            ] == [False, True, True]  # fmt: skip
     assert "secret" not in TrainingArguments("out", hub_token="secret").to_json_string()
 
 

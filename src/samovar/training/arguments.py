@@ -19,6 +19,7 @@ from samovar.training.schedules import SchedulerType
 logger = logging.getLogger(__name__)
 
 STRATEGIES = ("no", "steps", "epoch")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 HUB_STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
 OPTIMISERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adamw_torch": ("AdamW", {}),
@@ -173,10 +174,12 @@ class TrainingArguments:
         self.choice("hub_strategy", HUB_STRATEGIES)
         self.choice("optim", OPTIMISERS)
         self.choice("lr_scheduler_type", SchedulerType.names())
+        # Either says how to compile, and so that it is wanted.
         if self.torch_compile_backend is not None:
-            self.torch_compile = True
             self.choice("torch_compile_backend", torch.compiler.list_backends(exclude_tags=()))
-        self.torch_compile = self.torch_compile or self.torch_compile_mode is not None
+        if self.torch_compile_mode is not None:
+            self.choice("torch_compile_mode", COMPILE_MODES)
+        self.torch_compile |= self.torch_compile_backend is not None or self.torch_compile_mode is not None
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)}.", "Leave it out for the default.")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +35,7 @@ class Value:
 
 
 def facets(
-    table: Table, query: Query, names: tuple[str, ...], limit: int, limits: Mapping[str, int] = MappingProxyType({})
+    table: Table, query: Query, names: tuple[str, ...], limit: int, **limits: int
 ) -> tuple[int, dict[str, list[Value]]]:
     """How many match in all, and the most frequent values of each facet: `limit` of them unless `limits` names it.
 

@@ -56,7 +56,7 @@ def collect(hub: Hub, dry_run: bool = False) -> Collected:
     before = now() - max(hub.settings.keep_unreferenced, LEAST)
     # One question for all: a question for each of very many repositories would take the time of those who read pages.
     with hub.database.read() as session:
-        of_old = select(RepositoryObject.repository_id).where(RepositoryObject.used_at < before).distinct()
+        of_old = select(RepositoryObject.repository_id).where(RepositoryObject.used_at < before)
         numbers = list(session.scalars(select(Repository.id).where(Repository.id.in_(of_old)).order_by(Repository.id)))
     unused: dict[int, set[str]] = {}
     for number in numbers:

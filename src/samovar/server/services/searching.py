@@ -94,4 +94,4 @@ def facets(
 
     There are at most `limit` values of a facet, or as many as are given under its name.
     """
-    return count_facets(hub.index.table(kind), query, names or FACETS[kind], limit, limits)
+    return count_facets(hub.index.table(kind), query, names or FACETS[kind], limit, **limits)

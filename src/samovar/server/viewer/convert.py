@@ -57,6 +57,8 @@ def encoded_sound(self: Any, value: Any) -> dict[str, Any]:
         return {"bytes": None, "path": str(value)}
     if isinstance(value, bytes):
         return {"bytes": value, "path": None}
+    if value.get("bytes") is None and value.get("path") is None:
+        raise ValueError("A sound is neither a file nor the bytes of one.")
     return {"bytes": value.get("bytes"), "path": value.get("path")}
 
 

@@ -24,6 +24,11 @@ def kind_of(data: bytes) -> str:
     return next((type_ for sign, type_ in SIGNS if data.startswith(sign)), "")
 
 
+def sound_type(value: dict[str, Any]) -> str:
+    """The type of a sound's cell, that a player can choose by."""
+    return kind_of(value.get("bytes") or b"") or "audio/wav"
+
+
 def media(type_: Any) -> str:
     """`image`, `audio`, or nothing."""
     return MEDIA.get(type_.get("_type", ""), "") if isinstance(type_, dict) else ""
@@ -39,8 +44,7 @@ def cells(
         kind = media(feature["type"])
         if kind and isinstance(value, dict):
             source = f"{asset}/{number}/{feature['feature_idx']}"
-            sound = {"src": source, "type": kind_of(value.get("bytes") or b"") or "audio/wav"}
-            found[name] = {"src": source} if kind == "image" else [sound]
+            found[name] = {"src": source} if kind == "image" else [{"src": source, "type": sound_type(value)}]
             continue
         plain = jsonable(value)
         if isinstance(plain, str) and len(plain) > LONGEST:
