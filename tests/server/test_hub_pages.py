@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from samovar.server.db.engine import Database
+from samovar.server.db.tables import DownloadDay, Repository
+from samovar.server.db.tables.base import now
+from samovar.server.settings import read_settings
 from samovar.server.web.languages import choose, languages
 from samovar.server.web.markup import card_html, coloured
 from samovar.server.web.numbers import short, size
@@ -111,6 +117,27 @@ def test_model_page_tells_whose_child_it_is_and_draws_its_results(filled):
     whole = [float(one) for one in re.findall(r'class="track"[^>]*width="([\d.]+)"', "".join(charts))]
     assert widths == [[round(whole[0] * 0.8125, 1)], [whole[1]]]
     assert "Reviews · test" in charts[0]
+
+
+def test_downloads_are_drawn_by_day(filled):
+    filled.alice.create_repo("alice/fetched")
+    assert 'class="chart days"' not in get(filled, "/alice/fetched").text
+    today = now().date()
+    database = Database(read_settings(data=filled.data).database_url)
+    with database.write() as session:
+        number = session.scalars(select(Repository.id).where(Repository.name == "alice/fetched")).one()
+        for back, count in ((0, 3), (2, 12), (29, 6), (30, 500)):
+            session.add(DownloadDay(repository_id=number, day=today - timedelta(days=back), count=count))
+    database.close()
+    (chart,) = re.findall(r'<svg class="chart days".*?</svg>', get(filled, "/alice/fetched").text, re.DOTALL)
+    bars = re.findall(r'height="([\d.]+)"><title>([\d-]+): (\d+)</title>', chart)
+    # The last thirty days, the oldest first, a line where there was nothing; the highest fills the drawing.
+    assert [day for _, day, _ in bars] == [(today - timedelta(days=back)).isoformat() for back in range(29, -1, -1)]
+    assert {at: (high, count) for at, (high, _, count) in enumerate(bars) if count != "0"} == {
+        0: ("24.0", "6"), 27: ("48.0", "12"), 29: ("12.0", "3"),
+    }  # fmt: skip
+    assert {high for high, _, count in bars if count == "0"} == {"1.0"}
+    assert 'aria-label="21 / 30"' in chart
 
 
 def test_files_history_and_one_commit(filled):
