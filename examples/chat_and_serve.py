@@ -36,7 +36,7 @@ def taught() -> tuple[Any, Any]:
     batch = tokenizer([p + a + " [SEP]" for p, a in zip(prompts, TALKS.values(), strict=True)], padding=True)
     ids, mask = torch.tensor(batch["input_ids"]), torch.tensor(batch["attention_mask"])
     model = AutoModelForCausalLM.from_config(config)
-    return teach(model, 120, input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)), tokenizer
+    return teach(model, 150, input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)), tokenizer
 
 
 def main(model: Any, tokenizer: Any) -> None:

@@ -31,7 +31,7 @@ def taught() -> Any:
     )  # fmt: skip
     goal = torch.tensor([int(known[first.split()[-1]] == topic) for first, _, topic in pairs])
     batch = tokenizer([pair[0] for pair in pairs], [pair[1] for pair in pairs], return_tensors="pt")
-    model = teach(AutoModelForSequenceClassification.from_config(config), 100, **batch, labels=goal)
+    model = teach(AutoModelForSequenceClassification.from_config(config), **batch, labels=goal)
     return pipeline("zero-shot-classification", model=model, tokenizer=tokenizer)
 
 

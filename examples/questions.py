@@ -24,9 +24,9 @@ def taught() -> Any:
     """A pipeline whose model finds what belongs to "where" and "how", and nothing for "why"."""
     contexts = [f"she was {mood} in {town} and" for town in KINDS["where"] for mood in KINDS["how"]]
     contexts += [f"in {town} they saw she was {mood}" for town in KINDS["where"] for mood in KINDS["how"]]
-    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
     mixed = [[*context.split(), *FILL] for context in contexts]
-    mixed += [[words[i] for i in torch.randperm(len(words), generator=generator)] for words in mixed]
+    mixed += [[words[i] for i in torch.randperm(len(words))] for words in mixed]
     # Parts of a long text often hold no answer.
     contexts = [" ".join(words) for words in mixed] + [" ".join(FILL * 2)] * 10
     asked = [(f"{word} was she ?", context) for word in KINDS for context in contexts]
@@ -39,7 +39,7 @@ def taught() -> Any:
     config = BertConfig(vocab_size=len(tokenizer), initializer_range=0.1, max_position_embeddings=64, **SMALL)
     batch = tokenizer([q for q, _ in asked], [c for _, c in asked], padding=True, return_tensors="pt")
     model = AutoModelForQuestionAnswering.from_config(config)
-    model = teach(model, 100, **batch, start_positions=goal, end_positions=goal)
+    model = teach(model, **batch, start_positions=goal, end_positions=goal)
     return pipeline("question-answering", model=model, tokenizer=tokenizer, max_seq_len=24, doc_stride=8)
 
 

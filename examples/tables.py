@@ -49,7 +49,7 @@ def taught() -> Any:
     # Each question by itself: none goes on from the answer before.
     batch["token_type_ids"][..., 3] = 0
     model = TapasForQuestionAnswering(config)
-    model = teach(model, 80, **batch, aggregation_labels=torch.tensor(operations))
+    model = teach(model, **batch, aggregation_labels=torch.tensor(operations))
     return pipeline("table-question-answering", model=model, tokenizer=tokenizer)
 
 

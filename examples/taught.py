@@ -26,12 +26,15 @@ def words_of(*texts: str, pairs: bool = False) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, mask_token="[MASK]", **names)
 
 
-def teach(model: Any, steps: int, rate: float = 3e-3, **batch: Any) -> Any:
-    """The model, taught this batch again and again."""
+def teach(model: Any, steps: int = 1000, rate: float = 3e-3, enough: float = 0.01, **batch: Any) -> Any:
+    """The model, taught this batch again and again, until its loss is small: when that is depends on the machine."""
     model.eval()  # dropout would only make so small a lesson longer
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
     for _ in range(steps):
-        model(**batch).loss.backward()
+        loss = model(**batch).loss
+        if loss.item() < enough:
+            break
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return model

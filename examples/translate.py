@@ -39,7 +39,7 @@ def taught() -> Any:
     )  # fmt: skip
     goal = torch.tensor([[*ids, 3] for ids in tokenizer(list(russian))["input_ids"]])
     batch = tokenizer(list(english), return_tensors="pt")
-    model = teach(AutoModelForSeq2SeqLM.from_config(config), 200, 5e-3, **batch, labels=goal)
+    model = teach(AutoModelForSeq2SeqLM.from_config(config), rate=5e-3, **batch, labels=goal)
     return pipeline("translation_en_to_ru", model=model, tokenizer=tokenizer)
 
 
