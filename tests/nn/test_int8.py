@@ -14,7 +14,8 @@ from torch import nn
 
 import samovar
 from samovar.errors import ConfigError, InputError
-from samovar.nn.int8 import FEW_ROWS, Int8Linear
+from samovar.nn.int8 import FEW_ROWS, Int8Linear, Int8Row
+from samovar.nn.packed import packed_for_few_rows
 
 SIZES: dict[str, Any] = {"vocab_size": 256, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 KINDS: dict[str, samovar.Config] = {
@@ -64,6 +65,29 @@ def test_files_hold_the_whole_numbers_and_load_again(kind: str, tmp_path: Path) 
     assert len(inside) == sum(type(module) is nn.Linear for module in plain.modules())
     floats = sum(module.weight.nbytes for module in plain.modules() if type(module) is nn.Linear)
     assert sum(module.weight.nbytes + module.scale.nbytes for module in inside) < 0.32 * floats
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_text_takes_one_product_for_three_projections(kind: str, tmp_path: Path) -> None:
+    folder = saved(kind, tmp_path)
+    made = samovar.AutoModelForCausalLM.from_pretrained(folder, quantization="int8")
+    made.save_pretrained(tmp_path / "int8")
+    ids = torch.randint(0, 256, (1, 9), generator=torch.Generator().manual_seed(1))
+    for model in (made, samovar.AutoModelForCausalLM.from_pretrained(tmp_path / "int8")):
+        with torch.inference_mode():
+            plain = model(ids, use_cache=False).logits[:, -1]
+            with packed_for_few_rows(model, 1, 1) as done:
+                assert done
+                replaced = [one for part in model.modules() for one in part.__dict__.values() if type(one) is Int8Row]
+                # Attention's three and its output, the layers of the MLP, in two blocks, and the words.
+                assert len(replaced) == 2 * (2 + (2 if kind == "gpt2" else 3)) + 1
+                assert all(one.weight is not None for one in replaced)
+                cache = model(ids[:, :8]).past_key_values
+                found = model(ids[:, 8:], past_key_values=cache).logits[:, -1]
+            torch.testing.assert_close(found, plain, atol=2e-2, rtol=2e-2)
+            assert (found - plain).norm() / plain.norm() < 0.01
+            with packed_for_few_rows(model, 2, 1) as done:
+                assert not done  # more rows go as they did
 
 
 @pytest.mark.slow

@@ -44,6 +44,8 @@ class RepetitionPenaltyLogitsProcessor(LogitsProcessor):
     `prompt_ignore_length` leaves out the first tokens: one number, or one per row (its left padding).
     """
 
+    by_itself = True
+
     def __init__(self, penalty: float, prompt_ignore_length: int | Tensor | None = None) -> None:
         self.penalty = checked_penalty(penalty)
         if isinstance(prompt_ignore_length, int) and prompt_ignore_length < 0:
@@ -79,6 +81,8 @@ class PromptRule(LogitsProcessor):
 class EncoderRepetitionPenaltyLogitsProcessor(PromptRule):
     """Tokens that stand in the encoder's text become more likely, for a `penalty` above 1."""
 
+    by_itself = True
+
     def __init__(self, penalty: float, encoder_input_ids: Tensor) -> None:
         self.penalty = 1 / checked_penalty(penalty)
         self.encoder_input_ids = encoder_input_ids
@@ -99,6 +103,8 @@ def repeats(text: Tensor, prefix: Tensor, size: int, vocabulary: int) -> Tensor:
 class NoRepeatNGramLogitsProcessor(LogitsProcessor):
     """No n-gram of this size is written twice (Paulus et al. 2017)."""
 
+    by_itself = True
+
     def __init__(self, ngram_size: int) -> None:
         self.ngram_size = checked_size(ngram_size)
 
@@ -112,6 +118,8 @@ class NoRepeatNGramLogitsProcessor(LogitsProcessor):
 
 class EncoderNoRepeatNGramLogitsProcessor(PromptRule):
     """No n-gram of the encoder's text is written."""
+
+    by_itself = True
 
     def __init__(self, encoder_ngram_size: int, encoder_input_ids: Tensor) -> None:
         self.ngram_size = checked_size(encoder_ngram_size)
@@ -131,6 +139,8 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
     `sequence_bias` maps tuples of token ids to numbers, or lists `[ids, number]` pairs, as JSON has to.
     Raises `ConfigError` for an empty sequence, and at the first call for ids outside the vocabulary.
     """
+
+    by_itself = True
 
     def __init__(self, sequence_bias: Mapping[tuple[int, ...], float] | Sequence[Sequence[Any]]) -> None:
         pairs = sequence_bias.items() if isinstance(sequence_bias, Mapping) else sequence_bias
@@ -178,6 +188,8 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
 
 class NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor):
     """These sequences of tokens are never written; the end token by itself stays allowed."""
+
+    by_itself = True
 
     def __init__(
         self, bad_words_ids: Sequence[Sequence[int]], eos_token_id: int | Sequence[int] | Tensor | None = None

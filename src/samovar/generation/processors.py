@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,14 @@ class LogitsProcessor:
 
     A subclass leaves both arguments as they are. Any plain function with this signature does as well.
     """
+
+    # Whether a token's new score depends on its own old one alone, and never falls where that rises.
+    by_itself: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls) and "by_itself" not in vars(cls):
+            cls.by_itself = False  # What was said of another class's scores does not hold for these.
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """The changed scores."""
@@ -69,6 +77,8 @@ def token_tensor(tokens: int | Sequence[int] | Tensor, device: torch.device | st
 class ForbidTokens(LogitsProcessor):
     """Base of processors that now and then set the scores of some tokens to -inf."""
 
+    by_itself = True
+
     def __init__(self, tokens: int | Sequence[int] | Tensor, device: torch.device | str = "cpu") -> None:
         self.tokens = token_tensor(tokens, device)
 
@@ -85,6 +95,8 @@ class ForbidTokens(LogitsProcessor):
 
 class ForceTokens(LogitsProcessor):
     """Base of processors that at one length leave only some tokens, with equal scores of 0."""
+
+    by_itself = True
 
     def __init__(self, tokens: int | Sequence[int] | Tensor, device: torch.device | str = "cpu") -> None:
         self.tokens = token_tensor(tokens, device)

@@ -99,7 +99,7 @@ def repetition_rules(config: GenerationConfig, prompt: Prompt) -> list[Callable[
     if config.encoder_no_repeat_ngram_size and source is not None:
         rules.append(EncoderNoRepeatNGramLogitsProcessor(config.encoder_no_repeat_ngram_size, source))
     if config.bad_words_ids is not None:
-        rules.append(NoBadWordsLogitsProcessor(config.bad_words_ids, end_tokens(config)))
+        rules.append(NoBadWordsLogitsProcessor(config.bad_words_ids, end_tokens(config) or None))
     return rules
 
 

@@ -12,6 +12,7 @@ from samovar.generation.config import GenerationConfig
 from samovar.generation.draws import Draws, pick
 from samovar.generation.processors import LogitsProcessorList
 from samovar.generation.record import Record, nothing_allowed
+from samovar.generation.screening import screened
 from samovar.generation.steps import Steps
 from samovar.generation.stopping import MaxLengthCriteria, MaxTimeCriteria, StoppingCriteriaList
 from samovar.generation.streamers import BaseStreamer
@@ -100,26 +101,30 @@ def write(
     record = Record(config, steps)
     texts = Texts(ids, ending.longest, config.pad_token_id or 0)
     prompt, read = ids.shape[1], len(ids)
-    while True:
-        output = steps(texts.ids)
-        logits = output.logits[:, -1].float()
-        record.add_layers(output)
-        scores = processors(texts.ids, logits)
-        record.add(logits, scores)
-        del output  # a prompt's logits are large, and only the last are needed
-        best, tokens = best_of(scores)
-        ending.check(best)
-        if draws is not None:
-            tokens = pick(scores, draws.uniform(texts.length - prompt))
-        tokens = ending.padded(tokens)
-        texts.append(tokens)
-        if streamer is not None:
-            streamer.put(tokens.cpu())
-        if ending.reached(texts.ids, record.so_far) or (streamer is not None and streamer.cancelled):
-            break
-        # Halving the batch each time copies, all in all, less than one whole cache.
-        if not record.wanted and len(ids) - ending.count <= read // 2:
-            steps.drop(ending.finished)
-            read = len(ids) - ending.count
+    with screened(steps.model, read, ending.longest - prompt, processors, config) as screen:
+        while True:
+            output = steps(texts.ids)
+            logits = output.logits[:, -1].float()
+            record.add_layers(output)
+            scores = processors(texts.ids, logits)
+            del output  # a prompt's logits are large, and only the last are needed
+            best, tokens = best_of(scores)
+            if screen is not None and not screen.covers(scores, None if draws else tokens):
+                scores = processors(texts.ids, screen.all_logits()[:, -1].float())
+                best, tokens = best_of(scores)
+            record.add(logits, scores)
+            ending.check(best)
+            if draws is not None:
+                tokens = pick(scores, draws.uniform(texts.length - prompt))
+            tokens = ending.padded(tokens)
+            texts.append(tokens)
+            if streamer is not None:
+                streamer.put(tokens.cpu())
+            if ending.reached(texts.ids, record.so_far) or (streamer is not None and streamer.cancelled):
+                break
+            # Halving the batch each time copies, all in all, less than one whole cache.
+            if not record.wanted and len(ids) - ending.count <= read // 2:
+                steps.drop(ending.finished)
+                read = len(ids) - ending.count
     ending.close()
     return record.finish(texts.ids)

@@ -18,6 +18,8 @@ def in_range(name: str, value: float, holds: bool, expected: str) -> None:
 class TemperatureLogitsWarper(LogitsProcessor):
     """Scores divided by `temperature`: below 1 likely tokens gain, above 1 unlikely ones do."""
 
+    by_itself = True
+
     def __init__(self, temperature: float) -> None:
         in_range("temperature", temperature, temperature > 0, "above 0 (do_sample=False is the limit towards 0)")
         self.temperature = temperature

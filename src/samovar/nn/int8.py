@@ -7,17 +7,21 @@ through float weights that are made for the call, as their product outweighs the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samovar.errors import ConfigError, InputError, did_you_mean
+from samovar.nn.attention import Attention
+from samovar.nn.spans import put_side_by_side, spanned
 
 KINDS = ("int8",)
 # Up to so many rows the packed product is faster, measured on two cores; it takes them in parts of this size.
 FEW_ROWS, PART = 64, 16
+# Bytes on which the packed product wants weights to begin.
+LINE = 64
 
 
 class Int8Linear(nn.Module):
@@ -82,6 +86,7 @@ def quantize(model: nn.Module, kind: str = "int8") -> nn.Module:
         raise InputError("The model is quantised already.", "Load it anew to quantise it in another way.")
     for owner, name, layer in list(linear_layers(model)):
         setattr(owner, name, Int8Linear.of(layer))
+    join(model)
     config = getattr(model, "config", None)
     if config is not None:
         config.quantization_config = {"quant_method": "samovar", "kind": kind}
@@ -92,8 +97,49 @@ def lay_out(model: nn.Module) -> None:
     """Row by row and on whole vectors, as the packed product needs them: in a mapped file they begin at any byte."""
     for module in model.modules():
         if isinstance(module, Int8Linear):
-            module.weight = module.weight.clone(memory_format=torch.contiguous_format)
             module.scale = module.scale.bfloat16()
+            module.weight = module.weight.clone(memory_format=torch.contiguous_format)
+    join(model)
+
+
+def join(model: nn.Module) -> None:
+    """Put projections of queries, keys and values one behind the other, so that one product serves the three."""
+    for layers in joinable(model):
+        if all(layer.weight.numel() % LINE == 0 for layer in layers):
+            weights = put_side_by_side([layer.weight for layer in layers])
+            for layer, weight in zip(layers, weights, strict=True):
+                layer.weight = weight
+
+
+def joinable(model: nn.Module) -> Iterator[list[Int8Linear]]:
+    """The three projections of each attention, where all are int8."""
+    for module in model.modules():
+        if isinstance(module, Attention) and type(module).project is Attention.project:
+            layers = [module.q_proj, module.k_proj, module.v_proj]
+            alike = len({layer.bias is None for layer in layers}) == 1
+            if alike and all(isinstance(layer, Int8Linear) and not layer.weight.is_meta for layer in layers):
+                yield layers  # type: ignore[misc]
+
+
+class Int8Row:
+    """In place of an int8 layer, or of an attention's three by one product, while one text is written."""
+
+    def __init__(self, layers: Sequence[Int8Linear]) -> None:
+        self.layers = layers
+        self.inputs, self.outputs = layers[0].in_features, sum(layer.out_features for layer in layers)
+        self.weight = spanned([layer.weight for layer in layers])
+        self.scale = torch.cat([layer.scale for layer in layers]).bfloat16()
+        biases = [layer.bias.detach().float() for layer in layers if layer.bias is not None]
+        self.bias = torch.cat(biases) if biases else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, inputs) → (…, outputs)."""
+        if x.numel() != self.inputs or x.dtype != torch.float32 or self.weight is None:
+            parts = [type(layer).forward(layer, x) for layer in self.layers]
+            return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        product = torch._weight_int8pack_mm(x.reshape(1, -1).bfloat16(), self.weight, self.scale)
+        out = product.float() if self.bias is None else torch.add(self.bias, product)  # in float32
+        return out.view(*x.shape[:-1], self.outputs)
 
 
 def check_kind(kind: str) -> None:

@@ -14,9 +14,9 @@ enough, and is kept for the next ones as long as its weight lives unchanged.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from samovar.nn.attention import Attention
+from samovar.nn.int8 import Int8Linear, Int8Row
+from samovar.nn.spans import spanned
 
 # Rows that the blocked layout is made for; it serves all numbers of rows alike.
 ROWS = 32
@@ -90,11 +92,14 @@ class FewRows:
 def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[bool]:
     """Within it the linear layers of a float32 model on the CPU are laid out for `rows` rows, where it is worth it.
 
-    `rows` texts are written in `steps` steps. Gives whether layers are changed. Only for use without gradients.
+    `rows` texts are written in `steps` steps. Int8 layers lie as they should, and are called with fewer steps for one
+    row. Gives whether layers are changed. Only for use without gradients.
     """
-    groups = [] if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") else list(products(model, rows == 1))
+    off = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    whole = [] if off or rows > 1 else list(products(model, True, whole_numbers))
+    groups = [] if off else list(products(model, rows == 1, plain))
     fresh = [layers for *_, layers in groups if current(layers, rows) is None]
-    if not groups or (rows > 1 and not affordable(fresh, steps)):
+    if not (groups or whole) or (rows > 1 and not affordable(fresh, steps)):
         yield False
         return
     changed: list[tuple[nn.Module, str]] = []
@@ -103,6 +108,9 @@ def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[boo
             packed = None if rows == 1 else current(layers, rows) or pack(layers, rows)
             # Found before the layer of that name: without a module's call, a few frames less for each product.
             owner.__dict__[name] = FewRows(layers, packed)
+            changed.append((owner, name))
+        for owner, name, layers in whole:
+            owner.__dict__[name] = Int8Row(layers)
             changed.append((owner, name))
         yield True
     finally:
@@ -120,23 +128,25 @@ def affordable(fresh: list[list[nn.Linear]], steps: int) -> bool:
     return not fresh or (steps >= STEPS and needed <= SHARE * free_memory())
 
 
-def products(model: nn.Module, in_place: bool) -> Iterator[tuple[nn.Module, str, list[nn.Linear]]]:
+def products(
+    model: nn.Module, in_place: bool, fits: Callable[[nn.Module], bool]
+) -> Iterator[tuple[nn.Module, str, list[Any]]]:
     """What may be replaced: an owner, a name there, and the layers: an attention's three projections, or single ones.
 
-    `in_place`: the three are joined only where the file holds them side by side.
+    `in_place`: the three are joined only where they lie side by side. Layers are those that `fits` says yes to.
     """
     taken: set[int] = set()
     for module in model.modules():
         if isinstance(module, Attention) and type(module).project is Attention.project and module.joined is None:
             layers = [module.q_proj, module.k_proj, module.v_proj]
-            alike = all(map(plain, layers)) and len({layer.bias is None for layer in layers}) == 1
+            alike = all(map(fits, layers)) and len({layer.bias is None for layer in layers}) == 1
             if alike and not (in_place and side_by_side(layers)[0] is None):
                 taken |= set(map(id, layers))
                 yield module, "joined", layers
         for name, child in module.named_children():
-            if plain(child) and id(child) not in taken and name not in module.__dict__:
+            if fits(child) and id(child) not in taken and name not in module.__dict__:
                 inside = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)  # whose names are not read
-                yield (child, "forward", [child]) if inside else (module, name, [child])  # type: ignore[list-item]
+                yield (child, "forward", [child]) if inside else (module, name, [child])
 
 
 def plain(module: nn.Module) -> bool:
@@ -149,27 +159,20 @@ def plain(module: nn.Module) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and type(weight) is nn.Parameter
 
 
-def side_by_side(layers: list[nn.Linear]) -> tuple[Tensor | None, Tensor | None]:
+def whole_numbers(module: nn.Module) -> bool:
+    """Is this an int8 layer on the CPU that nobody has changed or listens to?"""
+    if type(module) is not Int8Linear or "forward" in module.__dict__ or module.weight.device.type != "cpu":
+        return False
+    return not (module._forward_hooks or module._forward_pre_hooks)
+
+
+def side_by_side(layers: list[Any]) -> tuple[Tensor | None, Tensor | None]:
     """Weight (all outputs, inputs) and bias of layers that lie one behind the other in memory; else None for both."""
     weight = spanned([layer.weight for layer in layers])
-    if layers[0].bias is None or weight is None:
-        return weight, None
+    if layers[0].bias is None or weight is None or isinstance(layers[0], Int8Linear):
+        return weight, None  # the few numbers of int8 layers' biases are copied
     bias = spanned([layer.bias for layer in layers])
     return (None, None) if bias is None else (weight, bias)
-
-
-def spanned(tensors: list[Tensor]) -> Tensor | None:
-    """One view of tensors whose first dimensions follow each other in one storage, without a copy."""
-    first = tensors[0].detach()
-    storage, place = first.untyped_storage().data_ptr(), first.storage_offset()
-    for one in tensors:
-        other = one.untyped_storage().data_ptr() != storage or one.stride() != first.stride()
-        if other or one.shape[1:] != first.shape[1:] or one.storage_offset() != place:
-            return None
-        place += one.shape[0] * one.stride(0)
-    if len(tensors) == 1:
-        return first
-    return first.as_strided((sum(one.shape[0] for one in tensors), *first.shape[1:]), first.stride())
 
 
 def pack(layers: list[nn.Linear], rows: int) -> Packed:
