@@ -14,6 +14,7 @@ from samovar.errors import ConfigError
 from samovar.nn.activations import ACTIVATIONS, activation
 from samovar.nn.attention import ATTENTION, Attention
 from samovar.nn.masks import attention_bias
+from samovar.nn.mlp import MLP
 from samovar.nn.positions import PaddingAwarePositions, RelativeBias
 
 
@@ -43,7 +44,7 @@ def test_attention_is_the_formula(name: str, causal: bool, masked: bool) -> None
     np.testing.assert_allclose(out.numpy(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("length", [191, 192, 200, 512, 767, 768])
+@pytest.mark.parametrize("length", [383, 384, 400, 512, 703, 704])
 def test_long_texts_are_read_in_order(length: int) -> None:
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, length, 3, 8).transpose(1, 2) for _ in range(3))
@@ -63,6 +64,18 @@ def test_gelu_of_many_numbers_is_the_formula(shape: tuple[int, ...]) -> None:
     with torch.no_grad():
         torch.testing.assert_close(activation("gelu_new")(x), wanted.float(), atol=2e-6, rtol=1e-6)
         torch.testing.assert_close(activation("gelu_new")(x[..., ::2]), wanted[..., ::2].float(), atol=2e-6, rtol=1e-6)
+
+
+def test_a_perceptron_overwrites_what_only_it_holds() -> None:
+    torch.manual_seed(0)
+    mlp, x = MLP(24, 64, "gelu_new"), torch.randn(1, 900, 24)
+    wanted = mlp(x)
+    with torch.no_grad():
+        torch.testing.assert_close(mlp(x), wanted, atol=1e-6, rtol=1e-5)
+        inside: list[torch.Tensor] = []
+        mlp.up_proj.register_forward_hook(lambda module, given, out: inside.append(out))
+        torch.testing.assert_close(mlp(x), wanted, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(inside[0], torch.nn.functional.linear(x, mlp.up_proj.weight, mlp.up_proj.bias))
 
 
 def test_a_row_without_anything_to_read_stays_finite() -> None:

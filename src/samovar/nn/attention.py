@@ -60,8 +60,9 @@ def sdpa(
 
 
 # Lengths at which the fused kernel on the CPU takes for a causal text what it takes for all pairs, and how many queries
-# read at once instead: 12 heads of 512 tokens took 10.4 ms on one core, and 7.5 in parts.
-MIDDLE, PART = range(192, 768), 64
+# read at once instead: 4 × 12 heads of 512 tokens took 25 ms on two cores, and 22 in parts; the kernel reads fewer than
+# 192 queries by smaller blocks, and then takes 30.
+MIDDLE, PART = range(384, 704), 192
 
 
 def causal_in_parts(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samovar.nn.activations import Activation, activation
+from samovar.nn.activations import Activation, activation, gelu_tanh
 
 
 class MLP(nn.Module):
@@ -21,7 +21,11 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(intermediate, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        inside = self.act(self.up_proj(x))
+        inside = self.up_proj(x)
+        if self.act is gelu_tanh and type(self.up_proj) is nn.Linear and not self.up_proj._forward_hooks:
+            inside = gelu_tanh(inside, out=inside)  # what only this call holds need not be kept beside the result
+        else:
+            inside = self.act(inside)
         return self.down_proj(F.dropout(inside, self.dropout) if self.training and self.dropout else inside)
 
 
