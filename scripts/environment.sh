@@ -63,7 +63,8 @@ pip_failed() {
     exit 1
 }
 
-pip_install() { .venv/bin/python -m pip install --disable-pip-version-check --no-input --constraint constraints.txt "$@"; }
+# Not compiled: most files of these packages are never imported, and the others are compiled when they are.
+pip_install() { .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile --constraint constraints.txt "$@"; }
 
 if ! { [ -x .venv/bin/python ] && recent .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1; }; then
     find_python

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -30,6 +31,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 # The stock client remembers, by address, what it has sent to a Hub: Hubs of earlier tests had the same addresses.
 SENT = tempfile.TemporaryDirectory(prefix="samovar-tests-xet-")
 os.environ["HF_XET_CACHE"] = SENT.name
+
+# Programs that are started in the background of a shell ignore Ctrl-C, and so do those that they start: a test that
+# sends it would wait for its program to the end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Assertions inside the parity harness, which other tests use as well, say what differs as those in test files do.
 pytest.register_assert_rewrite("harness")
