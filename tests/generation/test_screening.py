@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -133,6 +134,30 @@ def test_forced_words_are_written(seen: Seen) -> None:
     assert torch.equal(found, plainly(model, **options))
     assert found[0, 1] == 77
     assert found[0, -1] == 99
+
+
+def test_threads_that_share_a_model_write_what_they_write_alone(seen: Seen) -> None:
+    model = model_of()
+    prompts = [torch.randint(2, WORDS, (1, 5 + one)) for one in range(6)]
+    options = OPTIONS | {"max_new_tokens": 60, "repetition_penalty": 1.3}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screening, "available", lambda: False)
+        wanted = [model.generate(ids, **options) for ids in prompts]
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda ids: model.generate(ids, **options), prompts * 3))
+    assert all(map(torch.equal, found, wanted * 3))
+    if available():
+        assert seen.near
+    assert torch.equal(model.generate(prompts[0], **options), wanted[0])
+
+
+def test_a_model_made_in_inference_mode_writes_as_well(seen: Seen) -> None:
+    with torch.inference_mode():
+        model = model_of()
+        twice = prompt().expand(2, -1)
+    wanted = model_of().generate(twice, **OPTIONS)
+    assert torch.equal(model.generate(twice, **OPTIONS, logits_processor=[lambda ids, scores: scores]), wanted)
+    assert torch.equal(model.generate(prompt(), **OPTIONS), wanted[:1])
 
 
 @pytest.mark.parametrize(

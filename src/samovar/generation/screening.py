@@ -14,6 +14,7 @@ a bound in place of a guess makes this one exact.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -53,7 +54,7 @@ class Coarse(NamedTuple):
 
 
 class Screen:
-    """In place of a head's linear layer while one text is written."""
+    """In place of a head's linear layer while one text is written; other threads' texts get all logits."""
 
     def __init__(self, head: LMHead, coarse: Coarse, count: int) -> None:
         self.head, self.coarse, self.count = head, coarse, count
@@ -61,14 +62,18 @@ class Screen:
         self.whole = head.__dict__.get("decoder", self.layer)  # what computes all logits
         self.near: Tensor | None = None  # the words that were computed; None: all were
         self.given: tuple[Any, ...] = ()
+        self.thread = threading.get_ident()
 
     def forward(self, *given: Any) -> Tensor:
         """The head's logits, whose decoder is this screen; what it was given is kept in case that is not enough."""
-        self.given = given
+        if threading.get_ident() == self.thread:
+            self.given = given
         return type(self.head).forward(self.head, *given)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, inputs) → (…, words): exact where a logit may be among the highest, else the highest it can be."""
+        if threading.get_ident() != self.thread:
+            return self.whole(x)
         self.near = None
         if x.numel() != self.layer.in_features or x.dtype != torch.float32 or torch.is_grad_enabled():
             return self.whole(x)
@@ -128,11 +133,11 @@ def screened(
     try:
         yield screen
     finally:
-        del head.__dict__["forward"]
-        if before is None:
+        head.__dict__.pop("forward", None)
+        if head.__dict__.get("decoder") is screen:  # not what another thread has put there since
             del head.__dict__["decoder"]
-        else:
-            head.__dict__["decoder"] = before
+            if before is not None:
+                head.__dict__["decoder"] = before
 
 
 def watched(module: nn.Module) -> bool:

@@ -156,7 +156,9 @@ def plain(module: nn.Module) -> bool:
     if module._forward_hooks or module._forward_pre_hooks:
         return False
     weight = module.weight
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and type(weight) is nn.Parameter
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or type(weight) is not nn.Parameter:
+        return False
+    return not weight.is_inference()  # made without a count of its changes, by which copies are known to be good
 
 
 def whole_numbers(module: nn.Module) -> bool:
