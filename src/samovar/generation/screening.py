@@ -43,6 +43,8 @@ ROWS = 256
 
 # The weight of a projection → its coarse copy.
 known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+# Threads that share a model look whether a head has a screen, and put theirs there, one at a time.
+putting = threading.Lock()
 
 
 class Coarse(NamedTuple):
@@ -63,6 +65,7 @@ class Screen:
         self.near: Tensor | None = None  # the words that were computed; None: all were
         self.given: tuple[Any, ...] = ()
         self.thread = threading.get_ident()
+        self.off = False
 
     def forward(self, *given: Any) -> Tensor:
         """The head's logits, whose decoder is this screen; what it was given is kept in case that is not enough."""
@@ -75,7 +78,7 @@ class Screen:
         if threading.get_ident() != self.thread:
             return self.whole(x)
         self.near = None
-        if x.numel() != self.layer.in_features or x.dtype != torch.float32 or torch.is_grad_enabled():
+        if self.off or x.numel() != self.layer.in_features or x.dtype != torch.float32 or torch.is_grad_enabled():
             return self.whole(x)
         row = x.reshape(1, -1)
         logits = self.coarse.product(row)[0]
@@ -104,11 +107,11 @@ class Screen:
 
     def all_logits(self) -> Tensor:
         """The head's logits for what it was given last, all of them computed."""
-        self.head.__dict__["decoder"] = self.whole
+        self.off = True
         try:
             return type(self.head).forward(self.head, *self.given)
         finally:
-            self.head.__dict__["decoder"] = self
+            self.off = False
 
 
 @contextmanager
@@ -118,26 +121,24 @@ def screened(
     """Within it the model's logits are those of a `Screen`, where that saves time and changes no choice."""
     head: Any = getattr(model, "head", None)
     count = needed(processors, config)
-    usual = rows == 1 and count and not torch.is_grad_enabled() and isinstance(head, LMHead) and available()
-    if not usual or watched(model) or watched(head) or not type(head).__module__.startswith("samovar."):
-        yield None
-        return
-    layer = head._modules["decoder"]
+    usual = rows == 1 and count and not torch.is_grad_enabled() and available()
+    ours = isinstance(head, LMHead) and type(head).__module__.startswith("samovar.")
+    layer = head._modules["decoder"] if usual and ours and isinstance(model, nn.Module) else None
     coarse = copy_of(layer, steps) if isinstance(layer, nn.Linear) and plain(layer) else None
-    if coarse is None:
-        yield None
-        return
-    screen = Screen(head, coarse, min(count, len(coarse.distance)))
-    before = head.__dict__.get("decoder")
-    head.__dict__.update(decoder=screen, forward=screen.forward)
+    screen = None
+    if coarse is not None:
+        with putting:
+            if not watched(model) and not watched(head):
+                screen = Screen(head, coarse, min(count, len(coarse.distance)))
+                head.__dict__.update(decoder=screen, forward=screen.forward)
     try:
         yield screen
     finally:
-        head.__dict__.pop("forward", None)
-        if head.__dict__.get("decoder") is screen:  # not what another thread has put there since
-            del head.__dict__["decoder"]
-            if before is not None:
-                head.__dict__["decoder"] = before
+        if screen is not None:
+            with putting:
+                del head.__dict__["forward"]
+                if head.__dict__.get("decoder") is screen:  # not what another thread has put there since
+                    del head.__dict__["decoder"]
 
 
 def watched(module: nn.Module) -> bool:

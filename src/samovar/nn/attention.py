@@ -158,14 +158,15 @@ class Attention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of all heads, normalised where the model does so."""
         sizes = (self.heads, self.kv_heads, self.kv_heads)
-        if self.joined is None:
+        joined = self.joined  # read once, as another thread may end its text meanwhile
+        if joined is None:
             query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
         elif self.q_norm is None:
-            query, key, value = self.split(self.joined(x)).split_with_sizes(sizes, dim=1)
+            query, key, value = self.split(joined(x)).split_with_sizes(sizes, dim=1)
             return query, key, value
         else:
             widths = [count * self.head_dim for count in sizes]
-            query, key, value = self.joined(x).split_with_sizes(widths, dim=-1)
+            query, key, value = joined(x).split_with_sizes(widths, dim=-1)
         if self.q_norm is None or self.k_norm is None:
             return self.split(query), self.split(key), self.split(value)
         if self.whole_norm:

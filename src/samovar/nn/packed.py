@@ -115,9 +115,10 @@ def packed_for_few_rows(model: nn.Module, rows: int, steps: int) -> Iterator[boo
         yield True
     finally:
         for owner, name in changed:
-            owner.__dict__.pop(name, None)
             if name == "joined":
-                owner.joined = None  # type: ignore[assignment]
+                owner.joined = None  # type: ignore[assignment]  # and never absent: other threads may read it
+            else:
+                owner.__dict__.pop(name, None)
 
 
 def affordable(fresh: list[list[nn.Linear]], steps: int) -> bool:
