@@ -70,7 +70,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     def call(self: Screen, x: Tensor) -> Tensor:
         logits = close(self, x)
-        kept.near.append(WORDS if self.near is None else len(self.near))
+        if not self.off:
+            kept.near.append(WORDS if self.near is None else len(self.near))
         return logits
 
     def again(self: Screen) -> Tensor:
@@ -125,6 +126,18 @@ def test_forbidden_words_let_all_be_computed(seen: Seen) -> None:
         assert not set(found[0, 7:].tolist()) & set(best)
         if available():
             assert 0 < seen.again < len(seen.near)
+
+
+def test_where_rules_take_other_words_few_steps_look_twice(seen: Seen) -> None:
+    model = model_of()
+    options = OPTIONS | {"max_new_tokens": 60, "sequence_bias": [[[word], 1e3] for word in range(50, 60)]}
+    found = model.generate(prompt(), **options)
+    assert torch.equal(found, plainly(model, **options))
+    assert found[0, 7:].min() >= 50
+    assert found[0, 7:].max() < 60
+    if available():
+        assert 0 < seen.again <= (60 + screening.FIRST) / 4 + 1
+        assert seen.near.count(WORDS) >= 60 - seen.again
 
 
 def test_forced_words_are_written(seen: Seen) -> None:

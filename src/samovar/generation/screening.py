@@ -38,6 +38,8 @@ STEPS = 64
 MORE = 4
 # A cut to more words than this leaves too little to save.
 MOST = 256
+# Of the steps so far and so many more, a quarter may look again at all words; beyond that steps do so at once.
+FIRST = 32
 # Rows of weights that are made int8 at once, so that the steps of it stay in a core's cache.
 ROWS = 256
 
@@ -66,6 +68,7 @@ class Screen:
         self.given: tuple[Any, ...] = ()
         self.thread = threading.get_ident()
         self.off = False
+        self.calls, self.missed = 0, 0
 
     def forward(self, *given: Any) -> Tensor:
         """The head's logits, whose decoder is this screen; what it was given is kept in case that is not enough."""
@@ -78,16 +81,24 @@ class Screen:
         if threading.get_ident() != self.thread:
             return self.whole(x)
         self.near = None
-        if self.off or x.numel() != self.layer.in_features or x.dtype != torch.float32 or torch.is_grad_enabled():
+        self.calls += not self.off
+        if (
+            self.off
+            or 4 * self.missed > self.calls + FIRST
+            or x.numel() != self.layer.in_features
+            or x.dtype != torch.float32
+            or torch.is_grad_enabled()
+        ):
             return self.whole(x)
         row = x.reshape(1, -1)
         logits = self.coarse.product(row)[0]
         if self.layer.bias is not None:
             logits += self.layer.bias
         reach = self.coarse.distance * torch.linalg.vector_norm(row)
-        certain = (logits - reach).topk(self.count).values[-1]
-        highest = logits.add_(reach)
-        near = (highest >= certain).nonzero()[:, 0]
+        lowest, highest = logits - reach, logits.add_(reach)
+        offsets = self.head.offsets()
+        compared = (lowest, highest) if offsets is None else (lowest + offsets, highest + offsets)
+        near = (compared[1] >= compared[0].topk(self.count).values[-1]).nonzero()[:, 0]
         if not self.count <= len(near) <= len(highest) // 8:
             return self.whole(x)  # not a number, or no saving
         weight, bias = self.layer.weight[near], self.layer.bias
@@ -108,6 +119,7 @@ class Screen:
     def all_logits(self) -> Tensor:
         """The head's logits for what it was given last, all of them computed."""
         self.off = True
+        self.missed += 1
         try:
             return type(self.head).forward(self.head, *self.given)
         finally:
@@ -123,12 +135,13 @@ def screened(
     count = needed(processors, config)
     usual = rows == 1 and count and not torch.is_grad_enabled() and available()
     ours = isinstance(head, LMHead) and type(head).__module__.startswith("samovar.")
-    layer = head._modules["decoder"] if usual and ours and isinstance(model, nn.Module) else None
+    seen = not isinstance(model, nn.Module) or not ours or watched(model) or watched(head)
+    layer = head._modules["decoder"] if usual and not seen else None
     coarse = copy_of(layer, steps) if isinstance(layer, nn.Linear) and plain(layer) else None
     screen = None
     if coarse is not None:
         with putting:
-            if not watched(model) and not watched(head):
+            if not watched(head):
                 screen = Screen(head, coarse, min(count, len(coarse.distance)))
                 head.__dict__.update(decoder=screen, forward=screen.forward)
     try:

@@ -266,6 +266,10 @@ class LMHead(Head):
         self.decoder = nn.Linear(size or config.hidden_size, words or config.vocab_size, bias=bias)
         self.softcap = getattr(config, "final_logit_softcapping", None)
 
+    def offsets(self) -> Tensor | None:
+        """Numbers (words) that are added to the logits behind the projection, where there are any."""
+        return None
+
     def forward(self, output: BaseModelOutput, input_ids: Tensor | None = None) -> Tensor:
         logits = self.decoder(output.last_hidden_state)
         return logits if self.softcap is None else (logits / self.softcap).tanh() * self.softcap

@@ -32,6 +32,9 @@ class SequenceLMHead(heads.LMHead):
         """The bias starts at 0."""
         nn.init.zeros_(tensor)
 
+    def offsets(self) -> Tensor | None:
+        return self.logits_bias[0]
+
     def forward(self, output: Any, input_ids: Tensor | None = None) -> Tensor:
         """(batch, sequence, vocabulary)."""
         return super().forward(output) + self.logits_bias
