@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -55,6 +56,8 @@ def masked(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 def program(folder: Path, error: Path, kind: str, end: int, resume: bool, full_disk: bool) -> None:
     """Train; an error is written into that file."""
+    # Loading processes are children of this one, and end with it; those of a server of forks would outlive a kill.
+    multiprocessing.set_start_method("fork", force=True)
     try:
         train(folder, kind, End(end, full_disk), resume)
     except BaseException:

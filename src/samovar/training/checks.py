@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ except ImportError:  # Windows: two runs on one folder are then not noticed.
 
 IGNORED = -100
 LOCK = ".training.lock"
+# Seconds in which the loading processes of a run that was killed notice it and end: till then they hold its folder too.
+WAIT = 15
 LANGUAGE_MODELS = ("masked-lm", "causal-lm", "seq2seq-lm")
 
 
@@ -87,6 +90,18 @@ def check_variety(data: Any, classes: int | None) -> None:
         )
 
 
+def gone(owner: str) -> bool:
+    """Whether this owner of a folder, `process` and its number, no longer runs on this machine."""
+    number = owner.rpartition(" ")[2]
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def claimed(folder: str | Path) -> Iterator[None]:
     """Hold a run's folder for this process. Raises `SaveError` while another process trains into it."""
@@ -97,12 +112,17 @@ def claimed(folder: str | Path) -> Iterator[None]:
     except OSError as error:
         raise SaveError(f"{folder} cannot be written: {error.strerror}.", "Choose another output_dir.") from error
     with handle:
-        if fcntl is not None:
+        until = time.monotonic() + WAIT
+        while fcntl is not None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except OSError as error:
                 handle.seek(0)
                 owner = handle.read().strip() or "another process"
+                if gone(owner) and time.monotonic() < until:
+                    time.sleep(0.1)
+                    continue
                 raise SaveError(
                     f"{folder} is in use: {owner} trains into it.", "Choose another output_dir, or wait for its end."
                 ) from error
