@@ -30,6 +30,7 @@ EXTRA_OF = {
     "trackio": "trackio",
     "fastapi": "hub",
     "sqlalchemy": "hub",
+    "llvmlite": "fast",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",

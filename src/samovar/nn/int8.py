@@ -1,8 +1,9 @@
 """Linear layers with int8 weights: a quarter of the bytes to read, so that writing one text is as much faster.
 
 Each output channel has a scale, its largest weight by 127 (round to nearest, symmetric; Jacob et al. 2018 without zero
-points). Activations stay as they are: a few rows go through PyTorch's packed product of bfloat16 and int8, many rows
-through float weights that are made for the call, as their product outweighs the making.
+points). Activations stay as they are: a few rows go through products of their own (`nn.int8_product`) or, where these
+cannot be compiled, through PyTorch's packed product of bfloat16 and int8; many rows through float weights that are made
+for the call, as their product outweighs the making.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from samovar.errors import ConfigError, InputError, did_you_mean
 from samovar.nn.attention import Attention
+from samovar.nn.int8_product import Int8Product
 from samovar.nn.spans import put_side_by_side, spanned
 
 KINDS = ("int8",)
@@ -58,18 +60,23 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(…, inputs) → (…, outputs), in the type of `x`."""
         flat = x.reshape(-1, self.in_features)
-        if flat.shape[0] <= FEW_ROWS and x.device.type == "cpu" and not torch.compiler.is_compiling():
-            scale, short = self.scale.bfloat16(), flat.bfloat16()
-            if flat.shape[0] <= PART:
-                product = torch._weight_int8pack_mm(short, self.weight, scale).to(x.dtype)
-            else:
-                parts = [torch._weight_int8pack_mm(part, self.weight, scale) for part in short.split(PART)]
-                product = torch.cat(parts).to(x.dtype)
-            product = product if self.bias is None else product + self.bias.to(x.dtype)
+        # The products of few rows have no gradient, and are not seen by what records operations.
+        plain = torch.compiler.is_compiling() or torch.jit.is_tracing() or (x.requires_grad and torch.is_grad_enabled())
+        if not plain and x.device.type == "cpu" and flat.shape[0] <= FEW_ROWS:
+            product = self.few_rows(flat)
         else:
             weight = self.weight.to(x.dtype) * self.scale.to(x.dtype)[:, None]
             product = F.linear(flat, weight, None if self.bias is None else self.bias.to(x.dtype))
         return product.view(*x.shape[:-1], self.out_features)
+
+    def few_rows(self, x: Tensor) -> Tensor:
+        """(rows, inputs) → (rows, outputs), in the type of `x`."""
+        if type(x) is Tensor and Int8Product.fits(self.weight):
+            return Int8Product(self.weight, self.scale, self.bias)(x.float()).to(x.dtype)
+        scale = self.scale.bfloat16()
+        parts = [torch._weight_int8pack_mm(part, self.weight, scale) for part in x.bfloat16().split(PART)]
+        product = (parts[0] if len(parts) == 1 else torch.cat(parts)).to(x.dtype)
+        return product if self.bias is None else product + self.bias.to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -131,12 +138,16 @@ class Int8Row:
         self.scale = torch.cat([layer.scale for layer in layers]).bfloat16()
         biases = [layer.bias.detach().float() for layer in layers if layer.bias is not None]
         self.bias = torch.cat(biases) if biases else None
+        fits = self.weight is not None and Int8Product.fits(self.weight)
+        self.product = Int8Product(self.weight, self.scale, self.bias) if fits and self.weight is not None else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, inputs) → (…, outputs)."""
         if x.numel() != self.inputs or x.dtype != torch.float32 or self.weight is None:
             parts = [type(layer).forward(layer, x) for layer in self.layers]
             return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        if self.product is not None:
+            return self.product(x.view(1, -1)).view(*x.shape[:-1], self.outputs)
         product = torch._weight_int8pack_mm(x.reshape(1, -1).bfloat16(), self.weight, self.scale)
         out = product.float() if self.bias is None else torch.add(self.bias, product)  # in float32
         return out.view(*x.shape[:-1], self.outputs)
