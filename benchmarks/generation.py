@@ -9,6 +9,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 from measure import CACHE, Row, at_least, at_most, process_json, seconds
 
@@ -103,27 +104,36 @@ def growth() -> list[tuple[int, float, float, float]]:
         vocab_size=1000, hidden_size=256, intermediate_size=688, num_hidden_layers=4, num_attention_heads=8,
         num_key_value_heads=2, max_position_embeddings=8192,
     )  # fmt: skip
-    model, points = samovar.LlamaForCausalLM(config).eval(), []
+    found: dict[Any, list[float]] = {}
+    model = samovar.LlamaForCausalLM(config).eval()
+    lengths, ids = (100, 250, 500, 1000, 2000, 3000, 4000), torch.randint(0, 1000, (1, 4200))
     with torch.inference_mode():
-        cache, ids = model.new_cache(), torch.randint(0, 1000, (1, 4200))
-        for length in (100, 250, 500, 1000, 2000, 3000, 4000):
-            read = cache.get_seq_length()
-            model(ids[:, read:length], past_key_values=cache, logits_to_keep=1)
+        cache, caches, others = model.new_cache(), {}, {}
+        for length in lengths:
+            model(ids[:, cache.get_seq_length() : length], past_key_values=cache, logits_to_keep=1)
+            caches[length], others[length] = cache.copy(), cache.copy()
 
-            def step(length: int = length) -> None:
-                model(ids[:, length : length + 1], past_key_values=cache, logits_to_keep=1)
-                cache.crop(length)
+        def step(length: int) -> None:
+            model(ids[:, length : length + 1], past_key_values=caches[length], logits_to_keep=1)
+            caches[length].crop(length)
 
-            def whole(length: int = length) -> None:
-                model(ids[:, : length + 1], use_cache=False, logits_to_keep=1)
+        def read(length: int) -> None:
+            # Of another cache than the step's, which finds its own no nearer to the core than this one.
+            for layer in others[length].layers:
+                layer.keys[:, :, :length].sum(), layer.values[:, :, :length].sum()
 
-            def read_cache(length: int = length) -> None:
-                for layer in cache.layers:
-                    layer.keys[:, :, :length].sum(), layer.values[:, :, :length].sum()
+        def again(length: int) -> None:
+            model(ids[:, : length + 1], use_cache=False, logits_to_keep=1)
 
-            timed = ((step, 40), (whole, 1), (read_cache, 40))
-            points.append((length, *(1e3 * seconds(work, times) for work, times in timed)))
-    return points
+        # In turns, so that what disturbs the machine for a while does not make one length look slow.
+        for works, times in (((step, read), 60), ((again,), 1)):
+            for _ in range(times):
+                for length in lengths:
+                    for work in works:
+                        took = 1e3 * seconds(lambda length=length, work=work: work(length), 1)
+                        found.setdefault((work, length), []).append(took)
+    medians = {key: statistics.median(values) for key, values in found.items()}
+    return [(length, medians[step, length], medians[again, length], medians[read, length]) for length in lengths]
 
 
 def plot(points: list[tuple[int, float, float, float]], path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Small programs in LLVM's language, compiled for this processor when they are first needed, on PyTorch's own threads.
+"""Small programs compiled for this processor when they are first needed, that run on PyTorch's own threads.
 
-For what PyTorch has no fast kernel for. Compiling takes some 15 ms and no compiler on the machine, but the package
-`llvmlite` (the extra `fast`); without it, or where PyTorch's threads are not those of OpenMP, `compiled` gives None and
-callers go on with PyTorch alone. The threads are PyTorch's: two pools of them would wait for each other's cores.
+For what PyTorch has no fast kernel for. Compiling takes some hundredths of a second and no compiler on the machine, but
+the package `llvmlite` (the extra `fast`); without it, or where PyTorch's threads are not OpenMP's, `compiled` gives
+None and callers go on with PyTorch alone. The threads are PyTorch's: two pools would wait for each other's cores.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import ctypes
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 
-# What stands before each program, which defines the function `@part`: it reads what does not change from call to call
-# at `%fixed`, and does the pieces of work from `%first` up to, and not with, `%last`.
+# What stands behind each program, whose function `@part` reads what does not change from call to call at `%fixed`, and
+# does the pieces of work from `%first` up to, and not with, `%last`.
 THREADS = """
 %job = type { ptr, ptr, ptr, i64 }
 declare void @GOMP_parallel(ptr, ptr, i32, i32)
@@ -61,14 +61,17 @@ define void @run(ptr %fixed, ptr %given, ptr %out, i64 %pieces, i32 %threads) {
   ret void
 }
 """
-# Of vectors as wide as a program writes them, where the processor has such registers and LLVM would halve them.
-WIDE = '\nattributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }\n'
 # What the programs call, and the libraries that may hold it.
 CALLED = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 LIBRARIES = ("libgomp", "libiomp5", "libomp")
+# Bytes ahead that memory is asked for: rows are short, and a processor itself looks ahead within a page only.
+AHEAD = 4096
 
-# (fixed, given, out, pieces of work, threads), addresses and numbers.
+# (fixed, given, out, pieces of work, threads), addresses and numbers. Addresses that a caller gives must be those of
+# memory that lives, and is large enough, until the call returns.
 Program = Callable[[int, int, int, int, int], None]
+# (writer, fixed, given, out, first, last): writes the body of `@part`.
+Part = Callable[["Writer", Any, Any, Any, Any, Any], None]
 # Engines own the code that they have made.
 engines: list[Any] = []
 
@@ -92,13 +95,8 @@ def openmp() -> str | None:
     return next(iter(own or found), None)
 
 
-@cache
-def compiled(text: str) -> Program | None:
-    """The program, ready to be called; None where it cannot be compiled.
-
-    `text` defines `void @part(ptr %fixed, ptr %given, ptr %out, i64 %first, i64 %last) #0`. It is trusted: addresses
-    that a caller gives must be those of memory that lives, and is large enough, until the call returns.
-    """
+def compiled(write: Part) -> Program | None:
+    """The program whose part `write` writes, ready to be called; None where it cannot be compiled."""
     library = openmp()
     if library is None or importlib.util.find_spec("llvmlite") is None:
         return None
@@ -108,13 +106,117 @@ def compiled(text: str) -> Program | None:
     loaded = ctypes.CDLL(library)
     for name in CALLED:
         llvm.add_symbol(name, ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value)
+    # By itself LLVM uses half of the width that these processors have.
+    whole = ",-prefer-256-bit" if llvm.get_process_triple().startswith("x86_64") else ""
     machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten() + whole, opt=3
     )
-    module = llvm.parse_assembly(THREADS + text + WIDE)
+    module = llvm.parse_assembly(Writer.module(write) + THREADS)
     module.verify()
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     engines.append((engine, machine))
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int32)
     return kind(engine.get_function_address("run"))
+
+
+class Writer:
+    """Writes a program: values are those of `llvmlite.ir`, whose builder `b` is there for what has no method here."""
+
+    def __init__(self, module: Any, builder: Any) -> None:
+        self.ir = importlib.import_module("llvmlite.ir")
+        self.module_, self.b = module, builder
+        self.byte, self.i32, self.i64 = self.ir.IntType(8), self.ir.IntType(32), self.ir.IntType(64)
+        self.float, self.address = self.ir.FloatType(), self.ir.PointerType()
+
+    @classmethod
+    def module(cls, write: Part) -> str:
+        """The module in LLVM's language."""
+        ir = importlib.import_module("llvmlite.ir")
+        module = ir.Module()
+        kinds = [ir.PointerType()] * 3 + [ir.IntType(64)] * 2
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name="part")
+        writer = cls(module, ir.IRBuilder(function.append_basic_block()))
+        write(writer, *function.args)
+        writer.b.ret_void()
+        return str(module)
+
+    def vector(self, kind: Any, width: int) -> Any:
+        """So many numbers side by side."""
+        return self.ir.VectorType(kind, width)
+
+    def whole(self, number: int) -> Any:
+        """A whole number of 64 bits."""
+        return self.ir.Constant(self.i64, number)
+
+    def filled(self, kind: Any, number: float) -> Any:
+        """A float, or a vector of which all numbers are the same."""
+        if isinstance(kind, self.ir.VectorType):
+            return self.ir.Constant(kind, [self.ir.Constant(kind.element, number)] * kind.count)
+        return self.ir.Constant(kind, number)
+
+    def spread(self, number: Any, kind: Any) -> Any:
+        """A vector of which all numbers are `number`."""
+        first = self.b.insert_element(self.ir.Constant(kind, self.ir.Undefined), number, self.ir.Constant(self.i32, 0))
+        places = self.ir.Constant(self.vector(self.i32, kind.count), None)
+        return self.b.shuffle_vector(first, first, places)
+
+    def fields(self, fixed: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of 64 bits each that lie one behind the other."""
+        return {name: self.read(kind, fixed, place, self.i64) for place, (name, kind) in enumerate(kinds.items())}
+
+    def at(self, base: Any, place: Any, kind: Any) -> Any:
+        """The address of the number at `place` of those of a kind that begin at `base`."""
+        return self.b.gep(base, [self.whole(place) if isinstance(place, int) else place], source_etype=kind)
+
+    def read(self, kind: Any, base: Any, place: Any, element: Any = None) -> Any:
+        """What lies at `place`, counted in numbers of the kind `element`, of a vector those in it."""
+        element = element or getattr(kind, "element", kind)
+        return self.b.load(self.at(base, place, element), typ=kind, align=1 if element == self.byte else 4)
+
+    def write(self, value: Any, base: Any, place: Any) -> None:
+        """Put a number, or a vector, at `place`."""
+        self.b.store(value, self.at(base, place, getattr(value.type, "element", value.type)), align=4)
+
+    def ask_for(self, base: Any, place: Any, kind: Any) -> None:
+        """Have memory give what lies a while behind that place."""
+        ahead = self.at(self.at(base, place, kind), AHEAD, self.byte)
+        numbers = [self.ir.Constant(self.i32, number) for number in (0, 3, 1)]  # to be read, often, as data
+        self.call("llvm.prefetch.p0", self.ir.VoidType(), [ahead, *numbers])
+
+    def call(self, name: str, kind: Any, given: Sequence[Any], fast: tuple[str, ...] = ()) -> Any:
+        """One of LLVM's own functions."""
+        function = self.module_.globals.get(name)
+        if function is None:
+            signature = self.ir.FunctionType(kind, [one.type for one in given])
+            function = self.ir.Function(self.module_, signature, name=name)
+        return self.b.call(function, given, fastmath=fast)
+
+    def fma(self, one: Any, other: Any, more: Any) -> Any:
+        """`one * other + more` of vectors, rounded once."""
+        return self.call(f"llvm.fma.v{one.type.count}f32", one.type, [one, other, more])
+
+    def summed(self, vector: Any) -> Any:
+        """The sum of a vector, in any order."""
+        name = f"llvm.vector.reduce.fadd.v{vector.type.count}f32"
+        return self.call(name, self.float, [self.filled(self.float, 0.0), vector], ("reassoc",))
+
+    def each(
+        self, first: Any, last: Any, step: int, state: Sequence[Any], body: Callable[..., Sequence[Any]]
+    ) -> list[Any]:
+        """What `body(place, *state)` makes of the state at places from `first`, by `step`, below `last`."""
+        before, b = self.b.block, self.b
+        head, inside, behind = (b.append_basic_block() for _ in range(3))
+        b.branch(head)
+        b.position_at_end(head)
+        place, kept = b.phi(first.type), [b.phi(one.type) for one in state]
+        b.cbranch(b.icmp_signed("<", place, last), inside, behind)
+        b.position_at_end(inside)
+        made = body(place, *kept)
+        after, end = b.add(place, self.whole(step)), b.block
+        b.branch(head)
+        for phi, start, next_ in zip([place, *kept], [first, *state], [after, *made], strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(next_, end)
+        b.position_at_end(behind)
+        return kept

@@ -8,19 +8,19 @@ for one row and 11 for eight; PyTorch's, of bfloat16, took 9.1 and 23.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from samovar.nn.compiled import Program, compiled
+from samovar.nn.compiled import Program, Writer, compiled
 
 # Numbers of a vector, and weights' rows that are read at once.
 LANES, PAIR = 16, 2
 # Rows of the input against which a weight is held once it is in a register.
 MOST = 8
-# Bytes ahead that weights are asked for: rows of models are short, and a processor looks ahead within a page only.
-AHEAD = 4096
 # Below so many weights a second thread takes longer to begin than it saves.
 SMALL = 1 << 16
 
@@ -65,95 +65,40 @@ class Int8Product:
 @cache
 def program(rows: int) -> Program | None:
     """The product of so many rows; None where it cannot be compiled."""
-    return compiled(text(rows))
 
+    def part(w: Writer, fixed: Any, given: Any, out: Any, first: Any, last: Any) -> None:
+        names = dict.fromkeys(("weight", "scale", "bias"), w.address) | dict.fromkeys(("inputs", "outputs"), w.i64)
+        at, b = w.fields(fixed, names), w.b
+        inputs, outputs = at["inputs"], at["outputs"]
+        floats, bytes_ = w.vector(w.float, LANES), w.vector(w.byte, LANES)
+        given_rows = [w.at(given, b.mul(inputs, w.whole(row)), w.float) for row in range(rows)]
+        made_rows = [w.at(out, b.mul(outputs, w.whole(row)), w.float) for row in range(rows)]
+        highest = b.sub(outputs, w.whole(PAIR))
 
-def text(rows: int) -> str:
-    """It in LLVM's language: a piece of work is a pair of weight rows against all rows of the input.
+        def pair(piece: Any) -> Sequence[Any]:
+            # The last pair of an odd number of weight rows is the last two, of which the first is computed twice.
+            wanted = b.mul(piece, w.whole(PAIR))
+            base = b.select(b.icmp_signed("<", wanted, highest), wanted, highest)
+            places = [b.add(base, w.whole(number)) for number in range(PAIR)]
+            weights = [w.at(at["weight"], b.mul(place, inputs), w.byte) for place in places]
 
-    The last pair of an odd number of weight rows is the last two, of which the first is computed twice.
-    """
-    vector = f"<{LANES} x float>"
-    weights, inputs = range(PAIR), range(rows)
-    sums = [(w, r) for w in weights for r in inputs]
-    fixed = {"weight": "ptr", "scale": "ptr", "bias": "ptr", "inputs": "i64", "outputs": "i64"}
-    sum_up = f"@llvm.vector.reduce.fadd.v{LANES}f32"
-    lines = [
-        f"declare {vector} @llvm.fma.v{LANES}f32({vector}, {vector}, {vector})",
-        f"declare float {sum_up}(float, {vector})",
-        "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
-        "define internal void @part(ptr %fixed, ptr %given, ptr %out, i64 %first, i64 %last) #0 {",
-        "entry:",
-    ]
-    for place, (name, kind) in enumerate(fixed.items()):
-        lines += [
-            f"  %at.{name} = getelementptr i64, ptr %fixed, i64 {place}",
-            f"  %{name} = load {kind}, ptr %at.{name}",
-        ]
-    for r in inputs:
-        lines += [
-            f"  %skip{r} = mul i64 %inputs, {r}",
-            f"  %row{r} = getelementptr float, ptr %given, i64 %skip{r}",
-        ]
-    lines += [
-        f"  %highest = sub i64 %outputs, {PAIR}",
-        "  br label %pairs",
-        "pairs:",
-        "  %piece = phi i64 [%first, %entry], [%piece.next, %write]",
-        "  %left = icmp slt i64 %piece, %last",
-        "  br i1 %left, label %begin, label %end",
-        "begin:",
-        f"  %wanted = mul i64 %piece, {PAIR}",
-        "  %inside = icmp slt i64 %wanted, %highest",
-        "  %base = select i1 %inside, i64 %wanted, i64 %highest",
-    ]
-    for w in weights:
-        lines += [
-            f"  %place{w} = add i64 %base, {w}",
-            f"  %start{w} = mul i64 %place{w}, %inputs",
-            f"  %weight{w} = getelementptr i8, ptr %weight, i64 %start{w}",
-        ]
-    lines += ["  br label %step", "step:", "  %i = phi i64 [0, %begin], [%i.next, %step]"]
-    lines += [f"  %sum{w}.{r} = phi {vector} [zeroinitializer, %begin], [%more{w}.{r}, %step]" for w, r in sums]
-    for r in inputs:
-        lines += [
-            f"  %x.at{r} = getelementptr float, ptr %row{r}, i64 %i",
-            f"  %x{r} = load {vector}, ptr %x.at{r}, align 4",
-        ]
-    for w in weights:
-        lines += [
-            f"  %w.at{w} = getelementptr i8, ptr %weight{w}, i64 %i",
-            f"  %byte{w} = load <{LANES} x i8>, ptr %w.at{w}, align 1",
-            f"  %w{w} = sitofp <{LANES} x i8> %byte{w} to {vector}",
-            f"  %ahead{w} = getelementptr i8, ptr %w.at{w}, i64 {AHEAD}",
-            f"  call void @llvm.prefetch.p0(ptr %ahead{w}, i32 0, i32 3, i32 1)",
-        ]
-    lines += [
-        f"  %more{w}.{r} = call {vector} @llvm.fma.v{LANES}f32({vector} %w{w}, {vector} %x{r}, {vector} %sum{w}.{r})"
-        for w, r in sums
-    ]
-    lines += [
-        f"  %i.next = add i64 %i, {LANES}",
-        "  %again = icmp slt i64 %i.next, %inputs",
-        "  br i1 %again, label %step, label %write",
-        "write:",
-    ]
-    for w in weights:
-        lines += [
-            f"  %scale.at{w} = getelementptr float, ptr %scale, i64 %place{w}",
-            f"  %scale{w} = load float, ptr %scale.at{w}",
-            f"  %bias.at{w} = getelementptr float, ptr %bias, i64 %place{w}",
-            f"  %bias{w} = load float, ptr %bias.at{w}",
-        ]
-    for w, r in sums:
-        lines += [
-            f"  %dot{w}.{r} = call reassoc float {sum_up}(float 0.0, {vector} %more{w}.{r})",
-            f"  %scaled{w}.{r} = fmul float %dot{w}.{r}, %scale{w}",
-            f"  %value{w}.{r} = fadd float %scaled{w}.{r}, %bias{w}",
-            f"  %above{w}.{r} = mul i64 %outputs, {r}",
-            f"  %to{w}.{r} = add i64 %above{w}.{r}, %place{w}",
-            f"  %out.at{w}.{r} = getelementptr float, ptr %out, i64 %to{w}.{r}",
-            f"  store float %value{w}.{r}, ptr %out.at{w}.{r}",
-        ]
-    lines += ["  %piece.next = add i64 %piece, 1", "  br label %pairs", "end:", "  ret void", "}"]
-    return "\n".join(lines)
+            def step(place: Any, *sums: Any) -> Sequence[Any]:
+                xs = [w.read(floats, row, place) for row in given_rows]
+                found = []
+                for weight in weights:
+                    w.ask_for(weight, place, w.byte)
+                    found.append(b.sitofp(w.read(bytes_, weight, place), floats))
+                pairs = [(weight, x) for weight in found for x in xs]
+                return [w.fma(weight, x, total) for (weight, x), total in zip(pairs, sums, strict=True)]
+
+            sums = w.each(w.whole(0), inputs, LANES, [w.filled(floats, 0.0)] * (PAIR * rows), step)
+            for number, place in enumerate(places):
+                scale, bias = w.read(w.float, at["scale"], place), w.read(w.float, at["bias"], place)
+                for row, made in enumerate(made_rows):
+                    total = w.summed(sums[number * rows + row])
+                    w.write(b.fadd(b.fmul(total, scale), bias), made, place)
+            return []
+
+        w.each(first, last, 1, [], pair)
+
+    return compiled(part)
