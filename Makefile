@@ -7,6 +7,9 @@ RUNS_TESTS := .venv/.dev-installed
 OMP_NUM_THREADS ?= 2
 export OMP_NUM_THREADS
 export PYTHON
+# Packages are compiled when they are first imported, not when they are installed: were that forbidden, each of the many
+# programs that tests start would compile them again (torch: two seconds, transformers: ten).
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

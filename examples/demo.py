@@ -80,11 +80,12 @@ def majority(data: Rated) -> float:
     return max(positive, 1 - positive)
 
 
-def make_classifier(folder: Path, epochs: float, texts: int | None, seed: int) -> None:
+def make_classifier(folder: Path, epochs: float, texts: int | None, measured: int | None, seed: int) -> None:
     """Fine-tune the classifier, save it to `folder`, and print how good it is on texts that it has not seen."""
     with stage("reading the snippets") as notes:
-        training, held_out = (films[:texts] for films in film_reviews(seed))
-        elsewhere = {"product reviews": rated("products")[:texts], "tweets": rated("tweets")[:texts]}
+        training, held_out = film_reviews(seed)
+        training, held_out = training[:texts], held_out[:measured]
+        elsewhere = {"product reviews": rated("products")[:measured], "tweets": rated("tweets")[:measured]}
         notes.append(f"{len(training):,} to learn from, {len(held_out):,} held out")
     with stage(f"loading {ENCODER.folder}") as notes:
         source, _ = fetch(ENCODER, assets_folder())
@@ -144,7 +145,8 @@ def main() -> int:
     parser.add_argument("sentences", nargs="*", help="your own sentences")
     add_options(parser)
     parser.add_argument("--epochs", type=float, default=1, help="passes over the training snippets")
-    parser.add_argument("--texts", type=int, help="use at most so many snippets of each kind (default: all)")
+    parser.add_argument("--texts", type=int, help="learn from at most so many snippets (default: all)")
+    parser.add_argument("--held-out", type=int, help="measure on at most so many of each kind (default: all)")
     options = parser.parse_args()
     random.seed(options.seed)
     torch.manual_seed(options.seed)
@@ -152,7 +154,7 @@ def main() -> int:
     began = time.perf_counter()
     print(f"Sentiment from film reviews ({torch.get_num_threads()} threads)")
     try:
-        make_classifier(options.folder, options.epochs, options.texts, options.seed)
+        make_classifier(options.folder, options.epochs, options.texts, options.held_out, options.seed)
         answer(options.folder, options.sentences or EXAMPLES)
         print(f"\nThe model is in {options.folder}; use it anywhere:")
         print(f'  from samovar import pipeline\n  pipeline("sentiment-analysis", model="{options.folder}")("…")')

@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, subproce
     work = tmp_path_factory.mktemp("demo")
     folder, hub = work / "sentiment", work / "hub"
     done = subprocess.run(
-        [*DEMO, "--texts", "2000", "--folder", str(folder), "--hub", str(hub), *SENTENCES],
+        [*DEMO, "--texts", "2000", "--held-out", "800", "--folder", str(folder), "--hub", str(hub), *SENTENCES],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
     return folder, hub, done
@@ -41,7 +41,7 @@ def test_demo_fits_answers_and_saves_a_checkpoint_that_the_reference_reads(made)
     assert done.stderr == ""
     answers = re.findall(r"^  (positive|negative) +([\d.]+)%  (.+)$", done.stdout, re.MULTILINE)
     assert [(label, text) for label, _, text in answers] == [("positive", SENTENCES[0]), ("negative", SENTENCES[1])]
-    row = re.findall(r"film reviews \(held out\) +2,000 +([\d.]+)% +([\d.]+)% +([\d.]+)%", done.stdout)
+    row = re.findall(r"film reviews \(held out\) +800 +([\d.]+)% +([\d.]+)% +([\d.]+)%", done.stdout)
     ours, baseline, probe = map(float, row[0])
     assert ours > probe + 1
     assert probe > baseline + 10
