@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samovar.errors import ConfigError, did_you_mean
+from samovar.nn.pointwise import pointwise
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -21,17 +22,29 @@ ROOT = torch.tensor(2 * math.sqrt(2 / math.pi), device="cpu")
 CUBE = 0.044715 * 2 * math.sqrt(2 / math.pi)
 
 
-def gelu_tanh(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """GELU by its tanh approximation (Hendrycks & Gimpel 2016, section 2).
+def gelu(x: Tensor, in_place: bool = False) -> Tensor:
+    """GELU (Hendrycks & Gimpel 2016). `in_place`: `x` may be overwritten; use what is returned."""
+    found = pointwise("gelu", x, in_place=in_place)
+    return F.gelu(x) if found is None else found
 
-    `out`, which may be `x`, can be overwritten; use what is returned.
-    """
+
+def silu(x: Tensor, in_place: bool = False) -> Tensor:
+    """The sigmoid linear unit (Elfwing et al. 2017), also called swish. `in_place` as in `gelu`."""
+    found = pointwise("silu", x, in_place=in_place)
+    return F.silu(x) if found is None else found
+
+
+def gelu_tanh(x: Tensor, in_place: bool = False) -> Tensor:
+    """GELU by its tanh approximation (Hendrycks & Gimpel 2016, section 2). `in_place` as in `gelu`."""
+    found = pointwise("gelu_tanh", x, in_place=in_place)
+    if found is not None:
+        return found
     plain = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
     if plain or x.dtype != torch.float32 or x.device.type != "cpu" or x.numel() < MANY or not x.is_contiguous():
         return F.gelu(x, approximate="tanh")
     # (1 + tanh u) / 2 is the sigmoid of 2u. PyTorch's tanh inside GELU takes 5 ns a number on one core, a sigmoid 0.8;
     # in parts, as each step would otherwise go through the memory.
-    out = torch.empty_like(x) if out is None else out
+    out = x if in_place else torch.empty_like(x)
     room = x.new_empty(min(PART, x.numel()))
     for part, place in zip(x.view(-1).split(PART), out.view(-1).split(PART), strict=True):
         gate = room[: len(part)]
@@ -66,8 +79,8 @@ def unchanged(x: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "gelu": F.gelu,
-    "gelu_python": F.gelu,
+    "gelu": gelu,
+    "gelu_python": gelu,
     "gelu_new": gelu_tanh,
     "gelu_fast": gelu_tanh,
     "gelu_pytorch_tanh": gelu_tanh,
@@ -77,14 +90,24 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": F.relu,
     "relu2": squared_relu,
     "relu6": F.relu6,
-    "silu": F.silu,
-    "swish": F.silu,
+    "silu": silu,
+    "swish": silu,
     "mish": mish,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "leaky_relu": F.leaky_relu,
     "linear": unchanged,
 }
+
+
+# Those that can overwrite what they are given, and what they are called where they are compiled.
+IN_PLACE: dict[Activation, str] = {gelu: "gelu", gelu_tanh: "gelu_tanh", silu: "silu"}
+
+
+def gated(act: Activation, gate: Tensor, x: Tensor, in_place: bool = False) -> Tensor:
+    """`act(gate) * x`. `in_place`: `gate` may be overwritten; use what is returned."""
+    found = pointwise(IN_PLACE[act], gate, x, in_place=in_place) if act in IN_PLACE else None
+    return act(gate) * x if found is None else found
 
 
 def activation(name: str | Activation) -> Activation:

@@ -201,6 +201,33 @@ class Writer:
         name = f"llvm.vector.reduce.fadd.v{vector.type.count}f32"
         return self.call(name, self.float, [self.filled(self.float, 0.0), vector], ("reassoc",))
 
+    def exp(self, x: Any) -> Any:
+        """e^x of a vector, to a float's last bits: 2^n · e^r, n whole and |r| ≤ ln 2 / 2, by Taylor's series.
+
+        Below −87 it is 0, where a float's smallest normal number is near, and above 89 infinite.
+        """
+        b, kind, whole = self.b, x.type, self.vector(self.i32, x.type.count)
+        lowest, highest = self.filled(kind, -88.0), self.filled(kind, 89.0)
+        # What is no number is neither less nor more, and stays.
+        x = b.select(b.fcmp_ordered("<", x, lowest), lowest, x)
+        x = b.select(b.fcmp_ordered(">", x, highest), highest, x)
+        turns = self.call(f"llvm.rint.v{kind.count}f32", kind, [b.fmul(x, self.filled(kind, 1.4426950408889634))])
+        rest = self.fma(turns, self.filled(kind, -0.693359375), x)
+        rest = self.fma(turns, self.filled(kind, 2.12194440054690583e-4), rest)
+        total = self.polynomial(rest, [1 / factor for factor in (1, 1, 2, 6, 24, 120, 720)])
+        count = self.call(f"llvm.fptosi.sat.v{kind.count}i32.v{kind.count}f32", whole, [turns])
+        bits = b.shl(
+            b.add(count, self.ir.Constant(whole, [127] * kind.count)), self.ir.Constant(whole, [23] * kind.count)
+        )
+        return b.fmul(total, b.bitcast(bits, kind))
+
+    def polynomial(self, x: Any, factors: Sequence[float]) -> Any:
+        """The sum of `factors[n] · xⁿ` of a vector."""
+        total = self.filled(x.type, factors[-1])
+        for factor in reversed(factors[:-1]):
+            total = self.fma(total, x, self.filled(x.type, factor))
+        return total
+
     def each(
         self, first: Any, last: Any, step: int, state: Sequence[Any], body: Callable[..., Sequence[Any]]
     ) -> list[Any]:

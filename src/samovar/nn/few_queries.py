@@ -176,7 +176,7 @@ def softmax(w: Writer, row: Any, count: Any, padded: Any) -> Any:
         return [w.call(f"llvm.maxnum.v{LANES}f32", lanes, [w.read(lanes, row, place), best])]
 
     def power(place: Any, total: Any) -> Sequence[Any]:
-        made = exponential(w, b.fsub(w.read(lanes, row, place), top))
+        made = w.exp(b.fsub(w.read(lanes, row, place), top))
         w.write(made, row, place)
         return [b.fadd(made, total)]
 
@@ -184,21 +184,3 @@ def softmax(w: Writer, row: Any, count: Any, padded: Any) -> Any:
     best = w.each(w.whole(0), padded, LANES, [w.filled(lanes, nothing)], larger)[0]
     top = w.spread(w.call(f"llvm.vector.reduce.fmax.v{LANES}f32", w.float, [best]), lanes)
     return w.summed(w.each(w.whole(0), padded, LANES, [w.filled(lanes, 0.0)], power)[0])
-
-
-def exponential(w: Writer, x: Any) -> Any:
-    """e^x of a vector for x ≤ 0, to a float's last bits: 2^n · e^r, n whole and |r| ≤ ln 2 / 2, by Taylor's series."""
-    kind, whole = x.type, w.vector(w.i32, x.type.count)
-    # Below −87 a float's smallest normal number is near; e^-inf is 0, as 2^-127 is written by the bits of 0. What is no
-    # number is not less than one, and stays.
-    lowest = w.filled(kind, -88.0)
-    x = w.b.select(w.b.fcmp_ordered("<", x, lowest), lowest, x)
-    turns = w.call(f"llvm.rint.v{kind.count}f32", kind, [w.b.fmul(x, w.filled(kind, 1.4426950408889634))])
-    rest = w.fma(turns, w.filled(kind, -0.693359375), x)
-    rest = w.fma(turns, w.filled(kind, 2.12194440054690583e-4), rest)
-    total = w.filled(kind, 1 / 720)
-    for factor in (120, 24, 6, 2, 1, 1):
-        total = w.fma(total, rest, w.filled(kind, 1 / factor))
-    count = w.call(f"llvm.fptosi.sat.v{kind.count}i32.v{kind.count}f32", whole, [turns])
-    power = w.b.add(count, w.ir.Constant(whole, [127] * kind.count))
-    return w.b.fmul(total, w.b.bitcast(w.b.shl(power, w.ir.Constant(whole, [23] * kind.count)), kind))

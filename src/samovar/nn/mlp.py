@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samovar.nn.activations import Activation, activation, gelu_tanh
+from samovar.nn.activations import IN_PLACE, Activation, activation, gated
+
+
+def held_here(layer: nn.Module) -> bool:
+    """Whether nobody but the caller can hold what this layer gave: it need not be kept beside what is made of it."""
+    return type(layer) is nn.Linear and not layer._forward_hooks
 
 
 class MLP(nn.Module):
@@ -22,8 +27,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inside = self.up_proj(x)
-        if self.act is gelu_tanh and type(self.up_proj) is nn.Linear and not self.up_proj._forward_hooks:
-            inside = gelu_tanh(inside, out=inside)  # what only this call holds need not be kept beside the result
+        if self.act in IN_PLACE and held_here(self.up_proj):
+            inside = self.act(inside, in_place=True)  # type: ignore[call-arg]
         else:
             inside = self.act(inside)
         return self.down_proj(F.dropout(inside, self.dropout) if self.training and self.dropout else inside)
@@ -43,7 +48,7 @@ class GatedMLP(nn.Module):
         self.down_proj = nn.Linear(intermediate, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        inside = self.act(self.gate_proj(x)) * self.up_proj(x)
+        inside = gated(self.act, self.gate_proj(x), self.up_proj(x), in_place=held_here(self.gate_proj))
         return self.down_proj(F.dropout(inside, self.dropout) if self.training and self.dropout else inside)
 
 

@@ -1,0 +1,112 @@
+"""Functions of each number by itself, compiled so that numbers pass the memory once, and by short formulas.
+
+PyTorch takes 5 ns for a GELU and 1 for a logistic on one core, where reading and writing a number takes 0.8 at most.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from samovar.nn.compiled import Program, Writer, compiled
+
+# Numbers of a vector, and of a piece of work.
+LANES, PIECE = 16, 1 << 12
+# Fewer numbers are not worth a call.
+SMALL = 1 << 13
+
+
+def normal_share(w: Writer, x: Any) -> Any:
+    """The standard normal distribution function Φ, to 1e-7.
+
+    Φ(−a) = e^(−a·q(a)) / 2 with q smooth: a polynomial that was fitted to the logarithm of Φ on [0, 9], beyond which
+    there is less than 2e-19.
+    """
+    b, kind = w.b, x.type
+    far = w.filled(kind, 9.0)
+    size = w.call(f"llvm.fabs.v{kind.count}f32", kind, [x])
+    near = b.select(b.fcmp_ordered(">", size, far), far, size)
+    fitted = w.polynomial(near, (
+        0.7978873634, 0.3182769860, 0.0364612520, -0.0050036683, 1.6932706e-4, 1.0722209e-4, -2.7142157e-5,
+        3.1631223e-6, -1.8943424e-7, 4.6720590e-9,
+    ))  # fmt: skip
+    rest = b.fmul(w.exp(b.fneg(b.fmul(size, fitted))), w.filled(kind, 0.5))
+    return b.select(b.fcmp_ordered("<", x, w.filled(kind, 0.0)), rest, b.fsub(w.filled(kind, 1.0), rest))
+
+
+def logistic(w: Writer, x: Any) -> Any:
+    """1 / (1 + e^−x)."""
+    one = w.filled(x.type, 1.0)
+    return w.b.fdiv(one, w.b.fadd(one, w.exp(w.b.fneg(x))))
+
+
+def gelu(w: Writer, x: Any) -> Any:
+    """x · Φ(x) (Hendrycks & Gimpel 2016)."""
+    return w.b.fmul(x, normal_share(w, x))
+
+
+def gelu_tanh(w: Writer, x: Any) -> Any:
+    """Its approximation there: (1 + tanh u) / 2 is the logistic function of 2u."""
+    root = 2 * math.sqrt(2 / math.pi)
+    factor = w.fma(w.b.fmul(x, x), w.filled(x.type, 0.044715 * root), w.filled(x.type, root))
+    return w.b.fmul(x, logistic(w, w.b.fmul(factor, x)))
+
+
+def silu(w: Writer, x: Any) -> Any:
+    """x · logistic(x)."""
+    return w.b.fmul(x, logistic(w, x))
+
+
+FORMULAS: dict[str, Callable[[Writer, Any], Any]] = {"gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu}
+
+
+def pointwise(name: str, x: Tensor, times: Tensor | None = None, *, in_place: bool = False) -> Tensor | None:
+    """The function of each number of `x`, times that of `times` there; None where PyTorch should do it.
+
+    `in_place`: `x` may be overwritten. Without gradients, and not where operations are recorded.
+    """
+    numbers = x.numel()
+    if numbers < SMALL or numbers % LANES or torch.is_grad_enabled():
+        return None
+    for one in (x,) if times is None else (x, times):
+        if type(one) is not Tensor or one.dtype != torch.float32 or one.device.type != "cpu" or one.numel() != numbers:
+            return None
+        if not one.is_contiguous():
+            return None
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return None
+    run = program(name, times is not None)
+    if run is None:
+        return None
+    out = x if in_place else torch.empty(x.shape)
+    fixed = (ctypes.c_int64 * 2)(numbers, 0 if times is None else times.data_ptr())
+    run(ctypes.addressof(fixed), x.data_ptr(), out.data_ptr(), -(-numbers // PIECE), torch.get_num_threads())
+    return out
+
+
+@cache
+def program(name: str, times: bool) -> Program | None:
+    """The function's program; None where it cannot be compiled."""
+
+    def part(w: Writer, fixed: Any, given: Any, out: Any, first: Any, last: Any) -> None:
+        b, lanes = w.b, w.vector(w.float, LANES)
+        at = w.fields(fixed, {"numbers": w.i64, "times": w.address})
+
+        def vector(place: Any) -> Sequence[Any]:
+            made = FORMULAS[name](w, w.read(lanes, given, place))
+            if times:
+                made = b.fmul(made, w.read(lanes, at["times"], place))
+            w.write(made, out, place)
+            return []
+
+        begin, end = b.mul(first, w.whole(PIECE)), b.mul(last, w.whole(PIECE))
+        end = b.select(b.icmp_signed("<", end, at["numbers"]), end, at["numbers"])
+        w.each(begin, end, LANES, [], vector)
+
+    return compiled(part)
