@@ -11,8 +11,10 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -64,6 +66,8 @@ define void @run(ptr %fixed, ptr %given, ptr %out, i64 %pieces, i32 %threads) {
 # What the programs call, and the libraries that may hold it.
 CALLED = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 LIBRARIES = ("libgomp", "libiomp5", "libomp")
+# The first version of `llvmlite` that is new enough.
+OLDEST = (0, 45)
 # Bytes ahead that memory is asked for: rows are short, and a processor itself looks ahead within a page only.
 AHEAD = 4096
 
@@ -72,13 +76,22 @@ AHEAD = 4096
 Program = Callable[[int, int, int, int, int], None]
 # (writer, fixed, given, out, first, last): writes the body of `@part`.
 Part = Callable[["Writer", Any, Any, Any, Any, Any], None]
-# Engines own the code that they have made.
+# Engines own the code that they have made; LLVM makes it in one context, for one thread at a time.
 engines: list[Any] = []
+compiling = threading.Lock()
 
 
 def available() -> bool:
     """Whether programs can be compiled here."""
-    return importlib.util.find_spec("llvmlite") is not None and openmp() is not None
+    return openmp() is not None and compiler()
+
+
+@cache
+def compiler() -> bool:
+    """Whether there is an `llvmlite` whose pointers have no types, as these programs are written."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return False
+    return tuple(int(part) for part in metadata.version("llvmlite").split(".")[:2]) >= OLDEST
 
 
 @cache
@@ -89,7 +102,8 @@ def openmp() -> str | None:
             loaded = {line.split(maxsplit=5)[-1].strip() for line in file}
     except OSError:
         return None
-    found = sorted(path for path in loaded if os.path.basename(path).startswith(LIBRARIES))
+    named = [path for path in loaded if os.path.basename(path).startswith(LIBRARIES)]
+    found = sorted(path for path in named if all(hasattr(ctypes.CDLL(path), name) for name in CALLED))
     # Other packages bring theirs; PyTorch's lies beside it, or is the system's.
     own = [path for path in found if path.startswith(os.path.dirname(torch.__file__))]
     return next(iter(own or found), None)
@@ -98,26 +112,27 @@ def openmp() -> str | None:
 def compiled(write: Part) -> Program | None:
     """The program whose part `write` writes, ready to be called; None where it cannot be compiled."""
     library = openmp()
-    if library is None or importlib.util.find_spec("llvmlite") is None:
+    if library is None or not compiler():
         return None
-    llvm = importlib.import_module("llvmlite.binding")
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    loaded = ctypes.CDLL(library)
-    for name in CALLED:
-        llvm.add_symbol(name, ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value)
-    # By itself LLVM uses half of the width that these processors have.
-    whole = ",-prefer-256-bit" if llvm.get_process_triple().startswith("x86_64") else ""
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten() + whole, opt=3
-    )
-    module = llvm.parse_assembly(Writer.module(write) + THREADS)
-    module.verify()
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    engines.append((engine, machine))
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int32)
-    return kind(engine.get_function_address("run"))
+    with compiling:
+        llvm = importlib.import_module("llvmlite.binding")
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        loaded = ctypes.CDLL(library)
+        for name in CALLED:
+            llvm.add_symbol(name, ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value)
+        # By itself LLVM uses half of the width that these processors have.
+        whole = ",-prefer-256-bit" if llvm.get_process_triple().startswith("x86_64") else ""
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten() + whole, opt=3
+        )
+        module = llvm.parse_assembly(Writer.module(write) + THREADS)
+        module.verify()
+        engine = llvm.create_mcjit_compiler(module, machine)
+        engine.finalize_object()
+        engines.append((engine, machine))
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int32)
+        return kind(engine.get_function_address("run"))
 
 
 class Writer:
