@@ -104,6 +104,22 @@ def test_mlps_overwrite_only_what_is_theirs() -> None:
         assert torch.equal(x, before)
 
 
+def test_a_bias_is_added_on_the_way() -> None:
+    torch.manual_seed(0)
+    x, bias = torch.randn(40, 1072), torch.randn(1072)
+    for held in (False, True):
+        found = pointwise("gelu", x.clone(), bias=bias, in_place=held)
+        assert found is not None
+        torch.testing.assert_close(found, F.gelu(x + bias), atol=1e-6, rtol=1e-6)
+    assert pointwise("gelu", x, bias=bias[:-1]) is None
+    assert pointwise("gelu", x.view(-1, 536 // 4), bias=bias[:134]) is None  # rows of other than whole vectors
+    made = MLP(1072, 256, "gelu")
+    with torch.autocast("cpu", torch.bfloat16):
+        shorter = made(x)
+    assert shorter.dtype == torch.bfloat16
+    torch.testing.assert_close(made(x), shorter.float(), atol=2e-2, rtol=2e-2)
+
+
 def test_gates_of_other_functions() -> None:
     gate, x = numbers(SMALL), numbers(SMALL).flip(0)
     torch.testing.assert_close(gated(torch.tanh, gate, x), gate.tanh() * x)

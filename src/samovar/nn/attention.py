@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from samovar.errors import ConfigError, did_you_mean
 from samovar.nn.cache import LayerCache
+from samovar.nn.compiled import recorded
 from samovar.nn.few_queries import MOST, attend
 from samovar.nn.norm import NormFactory
 from samovar.nn.rotary import Rotation, rotate
@@ -52,12 +53,11 @@ def sdpa(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, causal: bool, scale: float, dropout: float
 ) -> tuple[Tensor, Tensor | None]:
     """PyTorch's fused attention; returns no probabilities."""
-    count = query.shape[2]
-    if (count in MIDDLE if causal else count <= MOST) and query.device.type == "cpu" and not torch.is_grad_enabled():
-        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        if not traced and causal and count == key.shape[2]:
+    if query.device.type == "cpu" and not torch.is_grad_enabled() and not recorded():  # whose sizes may be symbols
+        count = query.shape[2]
+        if causal and count in MIDDLE and count == key.shape[2]:
             return causal_in_parts(query, key, value, scale), None
-        if not (traced or causal or dropout or torch.is_autocast_enabled("cpu")):
+        if count <= MOST and not (causal or dropout or torch.is_autocast_enabled("cpu")):
             read = attend(query, key, value, bias, scale)
             if read is not None:
                 return read, None

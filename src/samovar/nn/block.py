@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from samovar.nn.added_norm import added_norm
 from samovar.nn.attention import Attention
 from samovar.nn.cache import LayerCache
 from samovar.nn.mlp import MLP
@@ -101,8 +102,11 @@ class Block(nn.Module):
             x = self.add(x, mixed, self.self_attn_scale)
             return self.add(x, self.mlp(self.mlp_norm(x)), self.mlp_scale), weights
         mixed, weights = self.attend(x, bias, probabilities, cache, rotation)
-        x = self.self_attn_norm(self.add(x, mixed))
-        return self.mlp_norm(self.add(x, self.mlp(x))), weights
+        if self.training:
+            x = self.self_attn_norm(self.add(x, mixed))
+            return self.mlp_norm(self.add(x, self.mlp(x))), weights
+        x = added_norm(x, mixed, self.self_attn_norm)
+        return added_norm(x, self.mlp(x), self.mlp_norm), weights
 
     def add(self, x: Tensor, branch: Tensor, scale: nn.Module | None = None) -> Tensor:
         """The residual sum; what acts in training alone is not called outside of it."""

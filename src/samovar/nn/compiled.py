@@ -86,6 +86,11 @@ def available() -> bool:
     return openmp() is not None and compiler()
 
 
+def recorded() -> bool:
+    """Whether operations of PyTorch are being recorded, which these programs are not, and sizes may be symbols."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
 @cache
 def compiler() -> bool:
     """Whether there is an `llvmlite` whose pointers have no types, as these programs are written."""
@@ -226,15 +231,16 @@ class Writer:
         # What is no number is neither less nor more, and stays.
         x = b.select(b.fcmp_ordered("<", x, lowest), lowest, x)
         x = b.select(b.fcmp_ordered(">", x, highest), highest, x)
-        turns = self.call(f"llvm.rint.v{kind.count}f32", kind, [b.fmul(x, self.filled(kind, 1.4426950408889634))])
+        # Added to a number this large, n stands in the last bits of what comes out.
+        large = self.filled(kind, 1.5 * 2**23)
+        shifted = self.fma(x, self.filled(kind, 1.4426950408889634), large)
+        turns = b.fsub(shifted, large)
         rest = self.fma(turns, self.filled(kind, -0.693359375), x)
         rest = self.fma(turns, self.filled(kind, 2.12194440054690583e-4), rest)
         total = self.polynomial(rest, [1 / factor for factor in (1, 1, 2, 6, 24, 120, 720)])
-        count = self.call(f"llvm.fptosi.sat.v{kind.count}i32.v{kind.count}f32", whole, [turns])
-        bits = b.shl(
-            b.add(count, self.ir.Constant(whole, [127] * kind.count)), self.ir.Constant(whole, [23] * kind.count)
-        )
-        return b.fmul(total, b.bitcast(bits, kind))
+        exponent = b.add(b.bitcast(shifted, whole), self.ir.Constant(whole, [127] * kind.count))
+        power = b.shl(exponent, self.ir.Constant(whole, [23] * kind.count))
+        return b.fmul(total, b.bitcast(power, kind))
 
     def polynomial(self, x: Any, factors: Sequence[float]) -> Any:
         """The sum of `factors[n] · xⁿ` of a vector."""

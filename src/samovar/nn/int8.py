@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from samovar.errors import ConfigError, InputError, did_you_mean
 from samovar.nn.attention import Attention
+from samovar.nn.compiled import recorded
 from samovar.nn.int8_product import Int8Product
 from samovar.nn.spans import put_side_by_side, spanned
 
@@ -61,7 +62,7 @@ class Int8Linear(nn.Module):
         """(…, inputs) → (…, outputs), in the type of `x`."""
         flat = x.reshape(-1, self.in_features)
         # The products of few rows have no gradient, and are not seen by what records operations.
-        plain = torch.compiler.is_compiling() or torch.jit.is_tracing() or (x.requires_grad and torch.is_grad_enabled())
+        plain = recorded() or (x.requires_grad and torch.is_grad_enabled())
         if not plain and x.device.type == "cpu" and flat.shape[0] <= FEW_ROWS:
             product = self.few_rows(flat)
         else:

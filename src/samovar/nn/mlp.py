@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samovar.nn.activations import IN_PLACE, Activation, activation, gated
+from samovar.nn.activations import IN_PLACE, Activation, activation, gated, of_product
 
 
 def held_here(layer: nn.Module) -> bool:
-    """Whether nobody but the caller can hold what this layer gave: it need not be kept beside what is made of it."""
-    return type(layer) is nn.Linear and not layer._forward_hooks
+    """Whether nobody but the caller can see what this layer gives: it need not be kept beside what is made of it."""
+    if type(layer) is not nn.Linear or "forward" in layer.__dict__:
+        return False
+    return not (layer._forward_hooks or layer._forward_pre_hooks)
 
 
 class MLP(nn.Module):
@@ -26,11 +28,11 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(intermediate, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        inside = self.up_proj(x)
-        if self.act in IN_PLACE and held_here(self.up_proj):
-            inside = self.act(inside, in_place=True)  # type: ignore[call-arg]
-        else:
-            inside = self.act(inside)
+        own = self.act in IN_PLACE and held_here(self.up_proj)
+        inside = of_product(self.act, self.up_proj, x) if own else None
+        if inside is None:
+            inside = self.up_proj(x)
+            inside = self.act(inside, in_place=True) if own else self.act(inside)  # type: ignore[call-arg]
         return self.down_proj(F.dropout(inside, self.dropout) if self.training and self.dropout else inside)
 
 

@@ -1,6 +1,7 @@
 """Functions of each number by itself, compiled so that numbers pass the memory once, and by short formulas.
 
-PyTorch takes 5 ns for a GELU and 1 for a logistic on one core, where reading and writing a number takes 0.8 at most.
+2,048 × 3,072 numbers on two cores: GELU by its tanh approximation 2.3 ms, where PyTorch's takes 11.1; SiLU times a gate
+2.7 and 6.8; GELU of a bias and a product 3.4 and 5.5.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samovar.nn.compiled import Program, Writer, compiled
+from samovar.nn.compiled import Program, Writer, compiled, recorded
 
 # Numbers of a vector, and of a piece of work.
 LANES, PIECE = 16, 1 << 12
@@ -66,47 +67,68 @@ def silu(w: Writer, x: Any) -> Any:
 FORMULAS: dict[str, Callable[[Writer, Any], Any]] = {"gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu}
 
 
-def pointwise(name: str, x: Tensor, times: Tensor | None = None, *, in_place: bool = False) -> Tensor | None:
-    """The function of each number of `x`, times that of `times` there; None where PyTorch should do it.
+def pointwise(
+    name: str, x: Tensor, times: Tensor | None = None, bias: Tensor | None = None, *, in_place: bool = False
+) -> Tensor | None:
+    """The function of each number of `x` + `bias`, times that of `times` there; None where PyTorch should do it.
 
-    `in_place`: `x` may be overwritten. Without gradients, and not where operations are recorded.
+    `bias` is one row of `x`. `in_place`: `x` may be overwritten. Without gradients, and not where operations are
+    recorded.
     """
-    numbers = x.numel()
-    if numbers < SMALL or numbers % LANES or torch.is_grad_enabled():
+    if not worth_it(x) or (times is not None and (times.shape != x.shape or not worth_it(times))):
         return None
-    for one in (x,) if times is None else (x, times):
-        if type(one) is not Tensor or one.dtype != torch.float32 or one.device.type != "cpu" or one.numel() != numbers:
-            return None
-        if not one.is_contiguous():
-            return None
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    row = PIECE if bias is None else x.shape[-1]
+    if bias is not None and (bias.shape != x.shape[-1:] or row % LANES or not plain(bias.detach())):
         return None
-    run = program(name, times is not None)
+    run = program(name, times is not None, bias is not None)
     if run is None:
         return None
-    out = x if in_place else torch.empty(x.shape)
-    fixed = (ctypes.c_int64 * 2)(numbers, 0 if times is None else times.data_ptr())
-    run(ctypes.addressof(fixed), x.data_ptr(), out.data_ptr(), -(-numbers // PIECE), torch.get_num_threads())
+    out, numbers = x if in_place else torch.empty(x.shape), x.numel()
+    addresses = [0 if one is None else one.data_ptr() for one in (times, bias)]
+    fixed = (ctypes.c_int64 * 4)(numbers, row, *addresses)
+    run(ctypes.addressof(fixed), x.data_ptr(), out.data_ptr(), -(-numbers // row), torch.get_num_threads())
     return out
 
 
+def worth_it(x: Tensor) -> bool:
+    """Whether these numbers are many, and as the programs read them."""
+    if torch.is_grad_enabled() or recorded() or torch.is_autocast_enabled("cpu"):
+        return False
+    return x.numel() >= SMALL and x.numel() % LANES == 0 and plain(x)
+
+
+def plain(x: Tensor) -> bool:
+    """Whether these are float32 numbers side by side in the processor's memory."""
+    return type(x) is Tensor and x.dtype == torch.float32 and x.device.type == "cpu" and x.is_contiguous()
+
+
 @cache
-def program(name: str, times: bool) -> Program | None:
-    """The function's program; None where it cannot be compiled."""
+def program(name: str, times: bool, biased: bool) -> Program | None:
+    """The function's program; None where it cannot be compiled. A piece of work is a row, the last one what is left."""
 
     def part(w: Writer, fixed: Any, given: Any, out: Any, first: Any, last: Any) -> None:
         b, lanes = w.b, w.vector(w.float, LANES)
-        at = w.fields(fixed, {"numbers": w.i64, "times": w.address})
+        at = w.fields(fixed, {"numbers": w.i64, "row": w.i64, "times": w.address, "bias": w.address})
 
-        def vector(place: Any) -> Sequence[Any]:
-            made = FORMULAS[name](w, w.read(lanes, given, place))
-            if times:
-                made = b.fmul(made, w.read(lanes, at["times"], place))
-            w.write(made, out, place)
+        def row(piece: Any) -> Sequence[Any]:
+            begin = b.mul(piece, at["row"])
+            end = b.add(begin, at["row"])
+            end = b.select(b.icmp_signed("<", end, at["numbers"]), end, at["numbers"])
+
+            def vector(place: Any) -> Sequence[Any]:
+                w.ask_for(given, place, w.float)
+                x = w.read(lanes, given, place)
+                if biased:
+                    x = b.fadd(x, w.read(lanes, at["bias"], b.sub(place, begin)))
+                made = FORMULAS[name](w, x)
+                if times:
+                    made = b.fmul(made, w.read(lanes, at["times"], place))
+                w.write(made, out, place)
+                return []
+
+            w.each(begin, end, LANES, [], vector)
             return []
 
-        begin, end = b.mul(first, w.whole(PIECE)), b.mul(last, w.whole(PIECE))
-        end = b.select(b.icmp_signed("<", end, at["numbers"]), end, at["numbers"])
-        w.each(begin, end, LANES, [], vector)
+        w.each(first, last, 1, [], row)
 
     return compiled(part)
