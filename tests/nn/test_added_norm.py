@@ -64,6 +64,9 @@ def test_what_is_left_to_pytorch() -> None:
     assert in_one_pass(x.double(), other.double(), norm) is None
     assert in_one_pass(x, other[:1], norm) is None
     assert in_one_pass(x, other.T.contiguous().T, norm) is None
+    shorter = nn.LayerNorm(256)
+    shorter.weight = nn.Parameter(torch.ones(128))
+    assert in_one_pass(x, other, shorter) is None
     for other_norm in (nn.LayerNorm(256, bias=False), nn.LayerNorm((64, 256)), RMSNorm(256)):
         torch.testing.assert_close(added_norm(x, other, other_norm), other_norm(x + other))
     seen: list[Tensor] = []

@@ -107,6 +107,12 @@ def test_what_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert attend(query, key[:, :, :15], value[:, :, :15], None, 1.0) is None
     assert attend(query, key[..., None].expand(-1, -1, -1, -1, 2)[..., 0].mT.contiguous().mT, value, None, 1.0) is None
     assert attend(query, key, value, torch.zeros(100), 1.0) is None
+    assert attend(query, key, value, torch.zeros(1, 2, 1, 100), 1.0) is None
+    # What PyTorch repeats, or refuses: nothing is read beyond what there is.
+    assert attend(query.expand(3, -1, -1, -1), key, value, None, 1.0) is None
+    assert attend(query, key[:, :2], value[:, :2], None, 1.0) is None
+    assert attend(query, key[..., :48], value[..., :48], None, 1.0) is None
+    assert attend(query, key, value[:, :, :50], None, 1.0) is None
     monkeypatch.setattr(few_queries, "SMALL", 4 * 64 * 100 + 1)
     assert attend(query, key, value, None, 1.0) is None
 

@@ -26,7 +26,9 @@ def in_one_pass(x: Tensor, other: Tensor, norm: nn.LayerNorm) -> Tensor | None:
     width, weight, bias = x.shape[-1], norm.weight, norm.bias
     if not worth_it(x) or width % LANES or norm.normalized_shape != (width,) or weight is None or bias is None:
         return None
-    if x.shape != other.shape or not (plain(other) and plain(weight.detach()) and plain(bias.detach())):
+    if x.shape != other.shape or not (weight.shape == bias.shape == (width,)):
+        return None
+    if not (plain(other) and plain(weight.detach()) and plain(bias.detach())):
         return None
     if norm._forward_hooks or norm._forward_pre_hooks or "forward" in norm.__dict__:
         return None

@@ -47,7 +47,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale
     ):
         return None
     threads, key_steps, value_steps = torch.get_num_threads(), key.stride(), value.stride()
-    if batch * heads < threads or key.shape != value.shape or key.shape[1] != heads:
+    if batch * heads < threads or not (key.shape == value.shape == (batch, heads, keys, width)):
         return None
     run = program(width, queries, bias is not None)
     if run is None or key_steps[3] != 1 or value_steps[3] != 1:
@@ -57,7 +57,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale
         if type(bias) is not Tensor or bias.dtype != torch.float32 or bias.ndim != 4 or bias.shape[3] != keys:
             return None
         sizes, steps = bias.shape, bias.stride()
-        if steps[3] != 1:
+        if steps[3] != 1 or any(size not in (1, whole) for size, whole in zip(sizes, query.shape[:3], strict=False)):
             return None
         bias_address, bias_steps = bias.data_ptr(), [steps[place] * (sizes[place] > 1) for place in range(3)]
     query = query.contiguous()
