@@ -51,7 +51,7 @@ def program(width: int) -> Program | None:
         at = w.fields(fixed, dict.fromkeys(("other", "weight", "bias"), w.address) | {"eps": w.float})
         nothing, share = w.filled(lanes, 0.0), w.filled(w.float, 1 / width)
 
-        def row(piece: Any) -> Sequence[Any]:
+        def row(piece: Any) -> None:
             begin = b.mul(piece, end)
             one, other, made = (w.at(base, begin, w.float) for base in (given, at["other"], out))
 
@@ -64,10 +64,9 @@ def program(width: int) -> Program | None:
                 rest = b.fsub(w.read(lanes, made, place), mean)
                 return [w.fma(rest, rest, total)]
 
-            def scale(place: Any) -> Sequence[Any]:
+            def scale(place: Any) -> None:
                 rest = b.fmul(b.fsub(w.read(lanes, made, place), mean), factor)
                 w.write(w.fma(rest, w.read(lanes, at["weight"], place), w.read(lanes, at["bias"], place)), made, place)
-                return []
 
             mean = w.spread(b.fmul(w.summed(w.each(zero, end, LANES, [nothing], add)[0]), share), lanes)
             # From the mean, as the difference of squares would lose what they have in common.
@@ -75,7 +74,6 @@ def program(width: int) -> Program | None:
             root = w.call("llvm.sqrt.f32", w.float, [b.fadd(variance, at["eps"])])
             factor = w.spread(b.fdiv(w.filled(w.float, 1.0), root), lanes)
             w.each(zero, end, LANES, [], scale)
-            return []
 
         w.each(first, last, 1, [], row)
 

@@ -14,6 +14,7 @@ from samovar.errors import ConfigError, did_you_mean
 from samovar.nn.cache import LayerCache
 from samovar.nn.compiled import recorded
 from samovar.nn.few_queries import MOST, attend
+from samovar.nn.many_queries import attend_whole
 from samovar.nn.norm import NormFactory
 from samovar.nn.rotary import Rotation, rotate
 
@@ -54,13 +55,16 @@ def sdpa(
 ) -> tuple[Tensor, Tensor | None]:
     """PyTorch's fused attention; returns no probabilities."""
     if query.device.type == "cpu" and not torch.is_grad_enabled() and not recorded():  # whose sizes may be symbols
-        count = query.shape[2]
-        if causal and count in MIDDLE and count == key.shape[2]:
-            return causal_in_parts(query, key, value, scale), None
-        if count <= MOST and not (causal or dropout or torch.is_autocast_enabled("cpu")):
-            read = attend(query, key, value, bias, scale)
-            if read is not None:
-                return read, None
+        count, read = query.shape[2], None
+        if not (dropout or torch.is_autocast_enabled("cpu")):
+            if count > MOST:
+                read = attend_whole(query, key, value, bias, causal, scale)
+            elif not causal:
+                read = attend(query, key, value, bias, scale)
+        if read is None and causal and count in MIDDLE and count == key.shape[2]:
+            read = causal_in_parts(query, key, value, scale)
+        if read is not None:
+            return read, None
     out = F.scaled_dot_product_attention(query, key, value, bias, dropout_p=dropout, is_causal=causal, scale=scale)
     return out, None
 

@@ -181,6 +181,30 @@ class Writer:
         places = self.ir.Constant(self.vector(self.i32, kind.count), None)
         return self.b.shuffle_vector(first, first, places)
 
+    def counted(self, first: Any, other: Any) -> Any:
+        """Of each number of a vector whether its place, counted from `first`, is at least `other`."""
+        places = self.ir.Constant(self.vector(self.i64, 16), list(range(16)))
+        found = self.b.add(self.spread(first, places.type), places)
+        return self.b.icmp_signed(">=", found, self.spread(other, places.type))
+
+    def room(self, count: Any) -> Any:
+        """The address of room for so many floats on the stack; asked for before anything is repeated."""
+        room = self.b.alloca(self.float, count)
+        room.align, room.type = 64, self.address  # of no kind, as all addresses here
+        return room
+
+    def turned(self, rows: Sequence[Any]) -> list[Any]:
+        """Columns of as many vectors as each has numbers: upper and lower halves are put between each other."""
+        count, kind = len(rows), self.vector(self.i32, len(rows))
+        low, high = (
+            self.ir.Constant(kind, [first + number // 2 + count * (number % 2) for number in range(count)])
+            for first in (0, count // 2)
+        )
+        for _ in range(count.bit_length() - 1):
+            pairs = list(zip(rows[: count // 2], rows[count // 2 :], strict=True))
+            rows = [self.b.shuffle_vector(*pair, order) for pair in pairs for order in (low, high)]
+        return list(rows)
+
     def fields(self, fixed: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
         """Values of 64 bits each that lie one behind the other."""
         return {name: self.read(kind, fixed, place, self.i64) for place, (name, kind) in enumerate(kinds.items())}
@@ -250,7 +274,7 @@ class Writer:
         return total
 
     def each(
-        self, first: Any, last: Any, step: int, state: Sequence[Any], body: Callable[..., Sequence[Any]]
+        self, first: Any, last: Any, step: int, state: Sequence[Any], body: Callable[..., Sequence[Any] | None]
     ) -> list[Any]:
         """What `body(place, *state)` makes of the state at places from `first`, by `step`, below `last`."""
         before, b = self.b.block, self.b
@@ -260,7 +284,7 @@ class Writer:
         place, kept = b.phi(first.type), [b.phi(one.type) for one in state]
         b.cbranch(b.icmp_signed("<", place, last), inside, behind)
         b.position_at_end(inside)
-        made = body(place, *kept)
+        made = body(place, *kept) or ()
         after, end = b.add(place, self.whole(step)), b.block
         b.branch(head)
         for phi, start, next_ in zip([place, *kept], [first, *state], [after, *made], strict=True):

@@ -90,7 +90,7 @@ def program(width: int, queries: int, biased: bool) -> Program | None:
         keys, padded, lanes = at["keys"], at["padded"], w.vector(w.float, LANES)
         scale, highest = w.spread(at["scale"], lanes), b.sub(keys, w.whole(LANES))
 
-        def piece(number: Any) -> Sequence[Any]:
+        def piece(number: Any) -> None:
             text, head = b.sdiv(number, at["heads"]), b.srem(number, at["heads"])
             first_row = b.mul(number, w.whole(queries))
             rows = [b.add(first_row, w.whole(query)) for query in range(queries)]
@@ -108,13 +108,13 @@ def program(width: int, queries: int, biased: bool) -> Program | None:
                     w.ask_for(row, skip, w.byte)
                 return row
 
-            def scores(begin: Any) -> Sequence[Any]:
+            def scores(begin: Any) -> None:
                 # The last ones are read with some before them again.
                 begin = b.select(b.icmp_signed("<", begin, highest), begin, highest)
                 places = [b.add(begin, w.whole(lane)) for lane in range(LANES)]
                 read = [row_of(key, place, at["key 2"]) for place in places]
 
-                def one(query: Any) -> Sequence[Any]:
+                def one(query: Any) -> None:
                     row = b.add(first_row, query)
                     asked = w.at(given, b.mul(row, w.whole(width)), w.float)
                     found = b.fmul(all_sums(w, [product(w, asked, numbers, width) for numbers in read]), scale)
@@ -122,10 +122,8 @@ def program(width: int, queries: int, biased: bool) -> Program | None:
                         line = w.at(bias, b.mul(at["bias 2"], query), w.float)
                         found = b.fadd(found, w.read(lanes, line, begin))
                     w.write(found, w.at(at["weights"], b.mul(row, padded), w.float), begin)
-                    return []
 
                 w.each(zero, w.whole(queries), 1, [], one)
-                return []
 
             def add(place: Any, *sums: Any) -> Sequence[Any]:
                 numbers = w.read(wide, row_of(value, place, at["value 2"]), 0)
@@ -137,7 +135,6 @@ def program(width: int, queries: int, biased: bool) -> Program | None:
             sums = w.each(zero, keys, 1, [w.filled(wide, 0.0)] * queries, add)
             for row, total, found in zip(rows, totals, sums, strict=True):
                 w.write(b.fdiv(found, w.spread(total, wide)), out, b.mul(row, w.whole(width)))
-            return []
 
         w.each(first, last, 1, [], piece)
 
@@ -168,9 +165,8 @@ def softmax(w: Writer, row: Any, count: Any, padded: Any) -> Any:
     """Put e^(x − the largest x) in place of each of `count` numbers, zeros behind them up to `padded`; their sum."""
     b, lanes, nothing = w.b, w.vector(w.float, LANES), float("-inf")
 
-    def fill(place: Any) -> Sequence[Any]:
+    def fill(place: Any) -> None:
         w.write(w.filled(w.float, nothing), row, place)
-        return []
 
     def larger(place: Any, best: Any) -> Sequence[Any]:
         return [w.call(f"llvm.maxnum.v{LANES}f32", lanes, [w.read(lanes, row, place), best])]

@@ -75,7 +75,7 @@ def program(rows: int) -> Program | None:
         made_rows = [w.at(out, b.mul(outputs, w.whole(row)), w.float) for row in range(rows)]
         highest = b.sub(outputs, w.whole(PAIR))
 
-        def pair(piece: Any) -> Sequence[Any]:
+        def pair(piece: Any) -> None:
             # The last pair of an odd number of weight rows is the last two, of which the first is computed twice.
             wanted = b.mul(piece, w.whole(PAIR))
             base = b.select(b.icmp_signed("<", wanted, highest), wanted, highest)
@@ -97,7 +97,6 @@ def program(rows: int) -> Program | None:
                 for row, made in enumerate(made_rows):
                     total = w.summed(sums[number * rows + row])
                     w.write(b.fadd(b.fmul(total, scale), bias), made, place)
-            return []
 
         w.each(first, last, 1, [], pair)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -110,12 +110,12 @@ def program(name: str, times: bool, biased: bool) -> Program | None:
         b, lanes = w.b, w.vector(w.float, LANES)
         at = w.fields(fixed, {"numbers": w.i64, "row": w.i64, "times": w.address, "bias": w.address})
 
-        def row(piece: Any) -> Sequence[Any]:
+        def row(piece: Any) -> None:
             begin = b.mul(piece, at["row"])
             end = b.add(begin, at["row"])
             end = b.select(b.icmp_signed("<", end, at["numbers"]), end, at["numbers"])
 
-            def vector(place: Any) -> Sequence[Any]:
+            def vector(place: Any) -> None:
                 w.ask_for(given, place, w.float)
                 x = w.read(lanes, given, place)
                 if biased:
@@ -124,10 +124,8 @@ def program(name: str, times: bool, biased: bool) -> Program | None:
                 if times:
                     made = b.fmul(made, w.read(lanes, at["times"], place))
                 w.write(made, out, place)
-                return []
 
             w.each(begin, end, LANES, [], vector)
-            return []
 
         w.each(first, last, 1, [], row)
 
