@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from samovar.nn.added_norm import added_norm, in_one_pass
 from samovar.nn.norm import RMSNorm
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ import samovar
 from samovar.nn import attention, few_queries
 from samovar.nn.few_queries import MOST, attend
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
 LOWEST = torch.finfo(torch.float32).min
 
 

@@ -16,6 +16,8 @@ from samovar.nn import compiled
 from samovar.nn.int8 import FEW_ROWS, Int8Linear
 from samovar.nn.int8_product import MOST, Int8Product
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
+
 
 def made(outputs: int, inputs: int, rows: int) -> tuple[Int8Product, Tensor, Tensor]:
     """A product, rows for it, and what it should give."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -10,10 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import samovar
-from samovar.nn import attention
+from samovar.nn import attention, many_queries
 from samovar.nn.many_queries import MOST_KEYS, QUERIES, attend_whole
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
 LOWEST = torch.finfo(torch.float32).min
+
+
+@pytest.fixture(autouse=True)
+def any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where registers are narrower it is slower than PyTorch's, and as right."""
+    monkeypatch.setattr(many_queries, "WIDE", True)
 
 
 def made(batch: int, heads: int, queries: int, keys: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,10 +93,13 @@ def test_numbers_far_apart_and_none() -> None:
     assert broken.isnan().any(-1).nonzero().tolist() == [[0, 1, 66]]
 
 
-def test_what_is_left_to_pytorch() -> None:
+def test_what_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     query, key, value = made(2, 2, 64, 64, 32)
     rest: tuple[Any, ...] = (None, False, 1.0)
     assert attend_whole(query, key, value, *rest) is not None
+    monkeypatch.setattr(many_queries, "WIDE", False)
+    assert attend_whole(query, key, value, *rest) is None
+    monkeypatch.setattr(many_queries, "WIDE", True)
     assert attend_whole(query[:, :, : QUERIES - 1], key, value, *rest) is None
     assert attend_whole(query, key[:, :, :3], value[:, :, :3], *rest) is None
     assert attend_whole(query.double(), key.double(), value.double(), *rest) is None

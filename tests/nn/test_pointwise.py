@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from samovar.nn.activations import activation, gated
 from samovar.nn.mlp import MLP, GatedMLP
 from samovar.nn.pointwise import LANES, PIECE, SMALL, pointwise
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
 # In float64 PyTorch's own are nowhere near small results, as they add 1 to them.
 KINDS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": lambda x: x * torch.special.log_ndtr(x).exp(),

@@ -27,6 +27,8 @@ VECTORS = QUERIES // LANES
 SUMS = 4
 # Keys whose part of the softmax and whose values stay next to the core while they are read for all numbers.
 CHUNK = 32
+# Sixteen vectors of sums need as many registers of their width, and more beside them.
+WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512"
 # The scores of a piece lie on the stack; wider heads leave no room for their queries beside them in a core's cache.
 MOST_KEYS, WIDEST = 1024, 128
 FIELDS = (
@@ -49,7 +51,7 @@ def attend_whole(
     """
     batch, heads, queries, width = query.shape
     keys = key.shape[2]
-    if queries < QUERIES or not SUMS <= keys <= MOST_KEYS or width % LANES or width > WIDEST:
+    if not WIDE or queries < QUERIES or not SUMS <= keys <= MOST_KEYS or width % LANES or width > WIDEST:
         return None
     if not (
         type(query) is type(key) is type(value) is Tensor and query.dtype == key.dtype == value.dtype == torch.float32
