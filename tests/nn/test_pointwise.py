@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samovar.nn.activations import activation, gated
+from samovar.nn.compiled import LANES
 from samovar.nn.mlp import MLP, GatedMLP
-from samovar.nn.pointwise import LANES, PIECE, SMALL, pointwise
+from samovar.nn.pointwise import PIECE, SMALL, pointwise
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
 # In float64 PyTorch's own are nowhere near small results, as they add 1 to them.

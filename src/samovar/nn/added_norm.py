@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import struct
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from samovar.nn.compiled import Program, Writer, compiled
-from samovar.nn.pointwise import LANES, plain, worth_it
+from samovar.nn.compiled import LANES, Program, Writer, bits, compiled
+from samovar.nn.pointwise import plain, worth_it
 
 
 def added_norm(x: Tensor, other: Tensor, norm: nn.Module) -> Tensor:
@@ -36,8 +35,7 @@ def in_one_pass(x: Tensor, other: Tensor, norm: nn.LayerNorm) -> Tensor | None:
     if run is None:
         return None
     out = torch.empty(x.shape)
-    eps = int.from_bytes(struct.pack("<f", norm.eps), "little")
-    fixed = (ctypes.c_int64 * 4)(other.data_ptr(), weight.data_ptr(), bias.data_ptr(), eps)
+    fixed = (ctypes.c_int64 * 4)(other.data_ptr(), weight.data_ptr(), bias.data_ptr(), bits(norm.eps))
     run(ctypes.addressof(fixed), x.data_ptr(), out.data_ptr(), x.numel() // width, torch.get_num_threads())
     return out
 

@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -68,6 +69,8 @@ CALLED = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 LIBRARIES = ("libgomp", "libiomp5", "libomp")
 # The first version of `llvmlite` that is new enough.
 OLDEST = (0, 45)
+# Numbers of a vector.
+LANES = 16
 # Bytes ahead that memory is asked for: rows are short, and a processor itself looks ahead within a page only.
 AHEAD = 4096
 
@@ -84,6 +87,12 @@ compiling = threading.Lock()
 def available() -> bool:
     """Whether programs can be compiled here."""
     return openmp() is not None and compiler()
+
+
+@cache
+def bits(number: float) -> int:
+    """A float's bits, as a field of a call."""
+    return int.from_bytes(struct.pack("<f", number), "little")
 
 
 def recorded() -> bool:
@@ -183,7 +192,7 @@ class Writer:
 
     def counted(self, first: Any, other: Any) -> Any:
         """Of each number of a vector whether its place, counted from `first`, is at least `other`."""
-        places = self.ir.Constant(self.vector(self.i64, 16), list(range(16)))
+        places = self.ir.Constant(self.vector(self.i64, LANES), list(range(LANES)))
         found = self.b.add(self.spread(first, places.type), places)
         return self.b.icmp_signed(">=", found, self.spread(other, places.type))
 

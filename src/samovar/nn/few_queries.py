@@ -7,7 +7,6 @@ share a head's keys. PyTorch's fused kernel is made for many queries.
 from __future__ import annotations
 
 import ctypes
-import struct
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -15,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samovar.nn.compiled import Program, Writer, compiled
+from samovar.nn.compiled import LANES, Program, Writer, bits, compiled
 
 # More queries than this are read by PyTorch's kernel.
 MOST = 8
 # Numbers of all keys below which PyTorch's kernel takes no longer, as calling a compiled program costs some 20 µs.
 SMALL = 1 << 17
-# Numbers of a vector; the widest heads that are read so.
-LANES, WIDEST = 16, 256
+# The widest heads that are read so.
+WIDEST = 256
 # What a call says, each in 64 bits.
 ADDRESSES = ("key", "value", "bias", "weights")
 NUMBERS = (
@@ -69,12 +68,6 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale
     )  # fmt: skip
     run(ctypes.addressof(said), query.data_ptr(), out.data_ptr(), batch * heads, threads)
     return out
-
-
-@cache
-def bits(number: float) -> int:
-    """A float's bits."""
-    return int.from_bytes(struct.pack("<f", number), "little")
 
 
 @cache

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samovar.nn.compiled import Program, Writer, compiled
+from samovar.nn.compiled import LANES, Program, Writer, compiled
 
-# Numbers of a vector, and weights' rows that are read at once.
-LANES, PAIR = 16, 2
+# Weights' rows that are read at once.
+PAIR = 2
 # Rows of the input against which a weight is held once it is in a register.
 MOST = 8
 # Below so many weights a second thread takes longer to begin than it saves.

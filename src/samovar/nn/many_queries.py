@@ -17,11 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samovar.nn.compiled import Program, Writer, compiled
-from samovar.nn.few_queries import bits
+from samovar.nn.compiled import LANES, Program, Writer, bits, compiled
 
-# Numbers of a vector, and queries of a piece of work.
-LANES, QUERIES = 16, 64
+# Queries of a piece of work.
+QUERIES = 64
 VECTORS = QUERIES // LANES
 # Keys, or numbers of a value, whose sums are kept in registers.
 SUMS = 4

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from samovar.nn.compiled import Program, Writer, compiled, recorded
+from samovar.nn.compiled import LANES, Program, Writer, compiled, recorded
 
-# Numbers of a vector, and of a piece of work.
-LANES, PIECE = 16, 1 << 12
+# Numbers of a piece of work.
+PIECE = 1 << 12
 # Fewer numbers are not worth a call.
 SMALL = 1 << 13
 
