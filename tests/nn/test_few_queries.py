@@ -119,21 +119,6 @@ def test_what_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert attend(query, key, value, None, 1.0) is None
 
 
-def test_it_is_only_called_where_nobody_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    monkeypatch.setattr(attention, "attend", lambda *given: calls.append(1) or attend(*given))
-    query, key, value = made(1, 4, 1, 64, 100)
-    options: dict[str, Any] = {"causal": False, "scale": 0.2, "dropout": 0.0}
-    plain, _ = attention.sdpa(query, key, value, None, **options)
-    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        attention.sdpa(query, key, value, None, **options)
-    assert not calls  # with gradients, and with shorter numbers
-    with torch.no_grad():
-        found, _ = attention.sdpa(query, key, value, None, **options)
-    assert calls
-    torch.testing.assert_close(found, plain, atol=2e-6, rtol=1e-5)
-
-
 SIZES: dict[str, Any] = {"vocab_size": 97, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64}
 ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": None, "pad_token_id": 1}
 BOTH: dict[str, Any] = {"vocab_size": 97, "d_model": 64, "decoder_start_token_id": 0, **ENDS}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import samovar
-from samovar.nn import attention, many_queries
+from samovar.nn import attention, few_queries, many_queries
 from samovar.nn.many_queries import MOST_KEYS, QUERIES, attend_whole
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled on Linux alone")
@@ -113,20 +113,27 @@ def test_what_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert attend_whole(query, key, value, torch.zeros(shape), False, 1.0) is None
 
 
-def test_it_is_only_called_where_nobody_records(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "queries", "causal"), [("attend", 1, False), ("attend_whole", 80, False), ("attend_whole", 80, True)]
+)
+def test_it_is_only_called_where_nobody_records(
+    name: str, queries: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither this nor the attention of few queries."""
     calls: list[int] = []
-    monkeypatch.setattr(attention, "attend_whole", lambda *given: calls.append(1) or attend_whole(*given))
-    query, key, value = made(1, 4, 80, 80, 64)
-    for causal in (False, True):
-        options: dict[str, Any] = {"causal": causal, "scale": 0.2, "dropout": 0.0}
-        plain, _ = attention.sdpa(query, key, value, None, **options)
-        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-            attention.sdpa(query, key, value, None, **options)
-        assert not calls  # with gradients, and with shorter numbers
-        with torch.no_grad():
-            found, _ = attention.sdpa(query, key, value, None, **options)
-        assert calls.pop()
-        torch.testing.assert_close(found, plain, atol=5e-6, rtol=1e-5)
+    real = getattr(attention, name)
+    monkeypatch.setattr(few_queries, "SMALL", 0)
+    monkeypatch.setattr(attention, name, lambda *given: calls.append(1) or real(*given))
+    query, key, value = made(1, 4, queries, 80, 64)
+    options: dict[str, Any] = {"causal": causal, "scale": 0.2, "dropout": 0.0}
+    plain, _ = attention.sdpa(query, key, value, None, **options)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        attention.sdpa(query, key, value, None, **options)
+    assert not calls  # with gradients, and with shorter numbers
+    with torch.no_grad():
+        found, _ = attention.sdpa(query, key, value, None, **options)
+    assert calls
+    torch.testing.assert_close(found, plain, atol=5e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["BertModel", "GPT2LMHeadModel", "LlamaForCausalLM"])
